@@ -1,0 +1,147 @@
+package order
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/domain/menu"
+)
+
+// The bounds of an order. Lengths are in characters.
+const (
+	MaxItems    = 100
+	MaxQuantity = 999
+
+	maxAddress      = 500
+	maxNote         = 500
+	maxCustomerName = 200
+	maxOfferCode    = 64
+)
+
+// paymentMethods are the ways an order can be paid.
+var paymentMethods = []string{"cod", "card", "upi", "wallet"}
+
+// PlaceItem is a line as the customer asks for it: a price is never part of it.
+type PlaceItem struct {
+	Product  uuid.UUID
+	Quantity int64
+}
+
+// Place asks for a new order.
+type Place struct {
+	OrderID         uuid.UUID
+	OrderNumber     string
+	CustomerID      string
+	CustomerName    string
+	Items           []PlaceItem // the same product may come twice; it is two lines
+	DeliveryAddress string
+	PaymentMethod   string
+	Note            string
+	OfferCode       string
+}
+
+// Validate checks what can be checked without the menu.
+func (cmd Place) Validate() error {
+	if n := len(cmd.Items); n < 1 || n > MaxItems {
+		return domain.Invalid("items", "must have 1 to %d lines, not %d", MaxItems, n)
+	}
+	for i, item := range cmd.Items {
+		if item.Quantity < 1 || item.Quantity > MaxQuantity {
+			return domain.Invalid(itemField(i, "quantity"), "must be 1 to %d", MaxQuantity).With("index", i)
+		}
+	}
+	if !slices.Contains(paymentMethods, cmd.PaymentMethod) {
+		return domain.Invalid("paymentMethod", "must be one of %s", strings.Join(paymentMethods, ", "))
+	}
+	for _, text := range []struct {
+		field, text     string
+		lowest, highest int
+	}{
+		{"deliveryAddress", cmd.DeliveryAddress, 1, maxAddress},
+		{"note", cmd.Note, 0, maxNote},
+		{"customerId", cmd.CustomerID, 1, domain.MaxUserID},
+		{"customerName", cmd.CustomerName, 1, maxCustomerName},
+		{"offerCode", cmd.OfferCode, 0, maxOfferCode},
+	} {
+		if err := domain.CheckText(text.field, text.text, text.lowest, text.highest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Place decides on a new order; the state must be that of none. onMenu holds the
+// products that exist, by id; names, prices and the currency are theirs.
+func (o Order) Place(cmd Place, onMenu map[uuid.UUID]menu.Product) ([]domain.Event, error) {
+	if o.Version > 0 {
+		return nil, domain.Errorf(domain.CodeVersionConflict, "order %s exists already", o.ID)
+	}
+	if err := cmd.Validate(); err != nil {
+		return nil, err
+	}
+	items, subtotal, err := price(cmd.Items, onMenu)
+	if err != nil {
+		return nil, err
+	}
+	return []domain.Event{Placed{
+		OrderID: cmd.OrderID, OrderNumber: cmd.OrderNumber,
+		CustomerID: cmd.CustomerID, CustomerName: cmd.CustomerName,
+		Items: items, Subtotal: subtotal.Amount, Discount: 0, TotalAmount: subtotal.Amount,
+		Currency: subtotal.Currency, DeliveryAddress: cmd.DeliveryAddress,
+		PaymentMethod: cmd.PaymentMethod, Note: cmd.Note, OfferCode: cmd.OfferCode,
+	}}, nil
+}
+
+// price turns what was asked for into the lines of the order and their sum.
+func price(wanted []PlaceItem, onMenu map[uuid.UUID]menu.Product) ([]Item, domain.Money, error) {
+	items := make([]Item, 0, len(wanted))
+	var subtotal domain.Money
+	for i, w := range wanted {
+		p, err := orderable(i, w.Product, onMenu)
+		if err != nil {
+			return nil, domain.Money{}, err
+		}
+		if i == 0 {
+			subtotal.Currency = p.Currency
+		}
+		if p.Currency != subtotal.Currency {
+			return nil, domain.Money{}, domain.Invalid(itemField(i, "product"),
+				"is priced in %s and the lines before it in %s: order them apart", p.Currency, subtotal.Currency).With("index", i)
+		}
+		unit := domain.Money{Amount: p.Price, Currency: p.Currency}
+		total, err := unit.Times(w.Quantity)
+		if err == nil {
+			subtotal, err = subtotal.Add(total)
+		}
+		if err != nil {
+			return nil, domain.Money{}, domain.Invalid("items", "cost more than can be reckoned: order less").WithCause(err)
+		}
+		items = append(items, Item{
+			Product: p.ID, Name: p.Name, Quantity: w.Quantity, UnitPrice: p.Price, Total: total.Amount,
+		})
+	}
+	return items, subtotal, nil
+}
+
+func orderable(i int, id uuid.UUID, onMenu map[uuid.UUID]menu.Product) (menu.Product, error) {
+	p, ok := onMenu[id]
+	refuse := func(code domain.Code, why string) error {
+		return domain.Errorf(code, "%s: product %s %s", itemField(i, "product"), id, why).
+			With("field", itemField(i, "product")).With("index", i).With("product", id.String())
+	}
+	switch {
+	case !ok || p.Version == 0:
+		return p, refuse(domain.CodeNotFound, "does not exist: choose one from the menu")
+	case p.Archived:
+		return p, refuse(domain.CodeProductUnavailable, "is no longer on the menu: choose another")
+	case !p.Available:
+		return p, refuse(domain.CodeProductUnavailable, "is not available now: choose another or try later")
+	}
+	return p, nil
+}
+
+func itemField(i int, name string) string { return fmt.Sprintf("items[%d].%s", i, name) }
