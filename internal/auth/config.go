@@ -83,7 +83,7 @@ func CheckSecret(secret []byte) error {
 		return fmt.Errorf("the secret has %d bytes and needs at least %d", len(secret), MinSecretBytes)
 	}
 	if block, _ := pem.Decode(bytes.TrimSpace(secret)); block != nil {
-		return fmt.Errorf("the secret is a PEM block (%s), not a shared secret; publish the key in a key set instead", block.Type)
+		return fmt.Errorf("the secret is a PEM block (%s), not a shared secret, publish the key in a key set instead", block.Type)
 	}
 	return nil
 }

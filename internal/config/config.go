@@ -1,0 +1,174 @@
+// Package config reads the program's settings from its environment, and nothing else does.
+//
+// Guarantees:
+//   - Load reports every fault at once, on one line, and each says which variable to set to what.
+//   - No message and no formatted Config shows a secret or a password.
+//   - A secret is only ever generated beside the embedded database, and never where others can reach the program.
+package config
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// Defaults of the variables with the same meaning.
+const (
+	DefaultHost                  = "127.0.0.1"
+	DefaultPort                  = 5000
+	DefaultDataDir               = "./.orderlog"
+	DefaultClientURL             = "http://localhost:3000"
+	DefaultNotificationRetention = 720 * time.Hour
+	DefaultBusinessName          = "Orderlog Kitchen"
+)
+
+// MinNotificationRetention is the shortest retention accepted. It is low enough to watch a cursor expire; a business
+// wants hours.
+const MinNotificationRetention = time.Second
+
+// Config is the settings of one process. Load makes it; the zero value is of no use.
+type Config struct {
+	// Host is the address to listen on (HOST), an IP address or a host name.
+	Host string
+	// Port is the TCP port to listen on (PORT); 0 lets the system choose one.
+	Port int
+	// DatabaseURL is the PostgreSQL to use (DATABASE_URL). Empty: a private one is run under DataDir.
+	DatabaseURL string
+	// DataDir holds the private PostgreSQL and the generated secrets (DATA_DIR).
+	DataDir string
+	// JWTSecret is the HS256 key (JWT_SECRET). Empty: EnsureSecrets generates it when the database is embedded and
+	// JWKSURL is empty; otherwise HS256 tokens are refused.
+	JWTSecret Secret
+	// JWKSURL is where the keys for RS256, ES256 and EdDSA are published (JWT_JWKS_URL). Empty: none.
+	JWKSURL string
+	// JWTIssuer and JWTAudience are what a token's `iss` and `aud` must be (JWT_ISSUER, JWT_AUDIENCE). Empty: not checked.
+	JWTIssuer, JWTAudience string
+	// ClientOrigins are the browser origins that may call the program (CLIENT_URL), or the single "*".
+	ClientOrigins []string
+	// PaymentWebhookSecret is the HMAC-SHA256 key of the payment webhook (PAYMENT_WEBHOOK_SECRET). Empty:
+	// EnsureSecrets generates it when the database is embedded; otherwise the webhook has to refuse everything.
+	PaymentWebhookSecret Secret
+	// NotificationRetention is how far back a client may resume (NOTIFICATION_RETENTION).
+	NotificationRetention time.Duration
+	// LogLevel is the least level that is logged (LOG_LEVEL).
+	LogLevel slog.Level
+	// LogFormat is "text", "json" or empty (LOG_FORMAT). Empty: text on a terminal, else json.
+	LogFormat string
+	// BusinessName is the name shown to customers (BUSINESS_NAME).
+	BusinessName string
+}
+
+// Embedded says whether the program runs its own PostgreSQL.
+func (c Config) Embedded() bool { return c.DatabaseURL == "" }
+
+// Addr is where to listen, as net.Listen takes it.
+func (c Config) Addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+
+// Logger writes to w in the configured format and level. Without a format, a w that is a terminal gets text.
+func (c Config) Logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	format := c.LogFormat
+	if format == "" {
+		format = "json"
+		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor fits an int
+			format = "text"
+		}
+	}
+	if format == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// Load reads the settings through getenv, usually os.Getenv; an empty variable counts as not set. It reads no file:
+// EnsureSecrets does that afterwards, in commands that need the secrets. All faults come in one error of one line.
+func Load(getenv func(string) string) (Config, error) {
+	r := reader{getenv: getenv}
+	c := Config{
+		Host:                  r.host(),
+		Port:                  r.port(),
+		DatabaseURL:           r.databaseURL(),
+		DataDir:               r.text("DATA_DIR", DefaultDataDir),
+		JWTSecret:             r.secret("JWT_SECRET"),
+		JWKSURL:               r.jwksURL(),
+		JWTIssuer:             r.text("JWT_ISSUER", ""),
+		JWTAudience:           r.text("JWT_AUDIENCE", ""),
+		PaymentWebhookSecret:  r.secret("PAYMENT_WEBHOOK_SECRET"),
+		NotificationRetention: r.retention(),
+		LogLevel:              r.logLevel(),
+		LogFormat:             r.oneOf("LOG_FORMAT", "text", "json"),
+		BusinessName:          r.businessName(),
+	}
+	c.ClientOrigins = r.origins(c)
+	r.secrets(c)
+	if len(r.faults) > 0 {
+		return Config{}, faults(r.faults)
+	}
+	return c, nil
+}
+
+// secrets holds what the secrets, the database and the address must be to each other.
+func (r *reader) secrets(c Config) {
+	// What is set but faulty has its own message already.
+	noKey := r.get("JWT_SECRET") == "" && r.get("JWT_JWKS_URL") == ""
+	noWebhook := r.get("PAYMENT_WEBHOOK_SECRET") == ""
+	if r.get("DATABASE_URL") != "" {
+		if noKey {
+			r.fault("with DATABASE_URL no secret is generated: set JWT_SECRET to at least %d bytes (openssl rand -hex 32), or JWT_JWKS_URL", minSecretBytes)
+		}
+		return
+	}
+	if isLoopback(c.Host) {
+		return
+	}
+	if noKey {
+		r.fault("HOST=%s is reachable from elsewhere, where a generated secret is not enough: set JWT_SECRET to at least %d bytes (openssl rand -hex 32), or JWT_JWKS_URL", c.Host, minSecretBytes)
+	}
+	if noWebhook {
+		r.fault("HOST=%s is reachable from elsewhere, where a generated secret is not enough: set PAYMENT_WEBHOOK_SECRET to at least %d bytes (openssl rand -hex 32)", c.Host, minSecretBytes)
+	}
+}
+
+func isLoopback(host string) bool {
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.IsLoopback()
+	}
+	return host == "localhost"
+}
+
+// Secret is a key that formatting and logging do not show.
+type Secret []byte
+
+const hidden = "[hidden]"
+
+// Format writes a placeholder, whatever the verb.
+func (Secret) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, hidden) }
+
+// LogValue is a placeholder.
+func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalText is a placeholder.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// faults joins errors on one line: an operator reads it in a log of lines.
+type faults []error
+
+func (f faults) Error() string {
+	s := ""
+	for i, err := range f {
+		if i > 0 {
+			s += "; "
+		}
+		s += err.Error()
+	}
+	return s
+}
+
+// Unwrap lets errors.Is look into each.
+func (f faults) Unwrap() []error { return f }
