@@ -1,0 +1,333 @@
+package eventstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// transactTimeout bounds one transaction, the wait for the head's lock included.
+const transactTimeout = 30 * time.Second
+
+// transact stores a batch in one transaction of two round trips: lock the head and look up, then write
+// and commit. The error is of the whole batch; an [*unknownOutcomeError] if the commit may have happened.
+func (s *Store) transact(ctx context.Context, requests []*request) ([]outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, transactTimeout)
+	defer cancel()
+	outcomes, err := s.tryTransact(ctx, requests)
+	switch {
+	case isNoPartition(err): // the keeper is late: make what is missing, then try again
+		if err := s.addPartitions(ctx, 0); err != nil {
+			return nil, err
+		}
+	case isStale(err): // a pooled connection that died while it was idle, or a server that was restarted
+	default:
+		return outcomes, err
+	}
+	return s.tryTransact(ctx, requests)
+}
+
+func (s *Store) tryTransact(ctx context.Context, requests []*request) ([]outcome, error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Release()
+
+	b := newBatch(requests)
+	if err := b.lookUp(ctx, conn); err != nil {
+		return nil, errors.Join(err, rollback(ctx, conn))
+	}
+	b.decide()
+	if b.head == b.oldHead && len(b.keys.scope) == 0 {
+		return b.outcomes, rollback(ctx, conn) // nothing to write
+	}
+	if err := b.write(ctx, conn); err != nil {
+		var pgErr *pgconn.PgError
+		if errors.As(err, &pgErr) && !isShutdown(pgErr) { // the server spoke: nothing was committed
+			return nil, errors.Join(err, rollback(ctx, conn))
+		}
+		return nil, &unknownOutcomeError{oldHead: b.oldHead, outcomes: b.outcomes, cause: err}
+	}
+	select {
+	case s.grown <- b.head:
+	default:
+	}
+	return b.outcomes, nil
+}
+
+// batch is one transaction: what it found, and what it decided to write.
+type batch struct {
+	requests []*request
+	outcomes []outcome
+
+	oldHead, head int64
+	recordedAt    time.Time
+	versions      map[StreamID]int64 // as they will be after the writes decided so far
+	known         map[[2]string]storedKey
+
+	events  eventRows
+	streams streamRows
+	keys    keyRows
+}
+
+type storedKey struct {
+	fingerprint []byte
+	result      Result
+}
+
+type eventRows struct {
+	id, streamID    []uuid.UUID
+	streamType, typ []string
+	version         []int64
+	data, meta      []string
+}
+
+type streamRows struct {
+	index       map[StreamID]int
+	streamType  []string
+	streamID    []uuid.UUID
+	version     []int64
+	first, last []int64
+}
+
+type keyRows struct {
+	scope, key  []string
+	fingerprint [][]byte
+	first, last []int64
+	answer      []*string
+}
+
+func newBatch(requests []*request) *batch {
+	return &batch{
+		requests: requests,
+		outcomes: make([]outcome, len(requests)),
+		versions: make(map[StreamID]int64),
+		known:    make(map[[2]string]storedKey),
+		streams:  streamRows{index: make(map[StreamID]int)},
+	}
+}
+
+// lookUp opens the transaction, takes the head's lock, and reads the versions and keys that the requests
+// name: one round trip.
+func (b *batch) lookUp(ctx context.Context, conn *pgxpool.Conn) error {
+	var streams []StreamID
+	var types, scopes, keys []string
+	var ids []uuid.UUID
+	for _, r := range b.requests {
+		for _, sa := range r.Streams {
+			if _, ok := b.versions[sa.Stream]; ok {
+				continue
+			}
+			b.versions[sa.Stream] = 0
+			streams = append(streams, sa.Stream)
+			types = append(types, sa.Stream.Type)
+			ids = append(ids, sa.Stream.ID)
+		}
+		if r.Key != nil {
+			scopes = append(scopes, r.Key.Scope)
+			keys = append(keys, r.Key.Key)
+		}
+	}
+
+	var q pgx.Batch
+	q.Queue(sqlBegin)
+	q.Queue(sqlLockHead).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&b.oldHead, &b.recordedAt)
+	})
+	q.Queue(sqlLookupStreams, types, ids).Query(func(rows pgx.Rows) error {
+		var n int
+		var version int64
+		_, err := pgx.ForEachRow(rows, []any{&n, &version}, func() error {
+			b.versions[streams[n-1]] = version
+			return nil
+		})
+		return err
+	})
+	if len(keys) > 0 {
+		q.Queue(sqlLookupKeys, scopes, keys).Query(func(rows pgx.Rows) error {
+			return scanKeys(rows, func(n int, k storedKey) { b.known[[2]string{scopes[n], keys[n]}] = k })
+		})
+	}
+	if err := conn.SendBatch(ctx, &q).Close(); err != nil {
+		return fmt.Errorf("lock the log and look up: %w", err)
+	}
+	b.recordedAt = b.recordedAt.UTC()
+	b.head = b.oldHead
+	return nil
+}
+
+func scanKeys(rows pgx.Rows, found func(n int, k storedKey)) error {
+	var n int
+	var k storedKey
+	var answer []byte
+	_, err := pgx.ForEachRow(rows, []any{&n, &k.fingerprint, &k.result.FirstSeq, &k.result.LastSeq, &k.result.RecordedAt, &answer}, func() error {
+		stored := k
+		stored.fingerprint = bytes.Clone(k.fingerprint)
+		stored.result.RecordedAt = k.result.RecordedAt.UTC()
+		stored.result.Answer = bytes.Clone(answer)
+		stored.result.Replayed = true
+		found(n-1, stored)
+		return nil
+	})
+	return err
+}
+
+// decide goes through the requests in their order and settles each: repeated, in conflict, or stored. A
+// request sees the effect of those before it, so two that expect the same version can't both pass.
+func (b *batch) decide() {
+	for i, r := range b.requests {
+		b.outcomes[i].result, b.outcomes[i].err = b.decideOne(r)
+	}
+}
+
+func (b *batch) decideOne(r *request) (Result, error) {
+	if r.Key != nil {
+		if k, ok := b.known[[2]string{r.Key.Scope, r.Key.Key}]; ok {
+			return k.repeated(*r.Key)
+		}
+	}
+	for _, sa := range r.Streams {
+		if actual := b.versions[sa.Stream]; sa.Expected != AnyVersion && sa.Expected != actual {
+			return Result{}, &ConflictError{Stream: sa.Stream, Expected: sa.Expected, Actual: actual}
+		}
+	}
+	result := Result{LastSeq: b.head, RecordedAt: b.recordedAt, Answer: r.Answer}
+	if r.events > 0 {
+		result.FirstSeq = b.head + 1
+	}
+	for _, sa := range r.Streams {
+		b.add(sa, string(r.meta))
+	}
+	result.LastSeq = b.head
+	if r.Key != nil {
+		b.addKey(*r.Key, result)
+	}
+	return result, nil
+}
+
+func (k storedKey) repeated(asked IdempotencyKey) (Result, error) {
+	if !bytes.Equal(k.fingerprint, asked.Fingerprint) {
+		return Result{}, ErrIdempotencyMismatch
+	}
+	return k.result, nil
+}
+
+func (b *batch) add(sa StreamAppend, meta string) {
+	if len(sa.Events) == 0 {
+		return
+	}
+	version := b.versions[sa.Stream]
+	first := b.head + 1
+	for _, e := range sa.Events {
+		version++
+		b.head++
+		b.events.id = append(b.events.id, e.ID)
+		b.events.streamType = append(b.events.streamType, sa.Stream.Type)
+		b.events.streamID = append(b.events.streamID, sa.Stream.ID)
+		b.events.version = append(b.events.version, version)
+		b.events.typ = append(b.events.typ, e.Type)
+		b.events.data = append(b.events.data, string(e.Data))
+		b.events.meta = append(b.events.meta, meta)
+	}
+	b.versions[sa.Stream] = version
+	rows := &b.streams
+	n, ok := rows.index[sa.Stream]
+	if !ok {
+		n = len(rows.version)
+		rows.index[sa.Stream] = n
+		rows.streamType = append(rows.streamType, sa.Stream.Type)
+		rows.streamID = append(rows.streamID, sa.Stream.ID)
+		rows.version = append(rows.version, 0)
+		rows.first = append(rows.first, first)
+		rows.last = append(rows.last, 0)
+	}
+	rows.version[n], rows.last[n] = version, b.head
+}
+
+func (b *batch) addKey(k IdempotencyKey, result Result) {
+	result.Replayed = true // to whoever repeats it, in this batch already
+	b.known[[2]string{k.Scope, k.Key}] = storedKey{fingerprint: k.Fingerprint, result: result}
+	rows := &b.keys
+	rows.scope = append(rows.scope, k.Scope)
+	rows.key = append(rows.key, k.Key)
+	rows.fingerprint = append(rows.fingerprint, append([]byte{}, k.Fingerprint...)) // not NULL when empty
+	rows.first = append(rows.first, result.FirstSeq)
+	rows.last = append(rows.last, result.LastSeq)
+	rows.answer = append(rows.answer, text(result.Answer))
+}
+
+func text(data json.RawMessage) *string {
+	if data == nil {
+		return nil
+	}
+	s := string(data)
+	return &s
+}
+
+// write stores what was decided and commits: one round trip.
+func (b *batch) write(ctx context.Context, conn *pgxpool.Conn) error {
+	var q pgx.Batch
+	if b.head > b.oldHead {
+		e, st := &b.events, &b.streams
+		q.Queue(sqlInsertEvents, b.oldHead, b.recordedAt, e.id, e.streamType, e.streamID, e.version, e.typ, e.data, e.meta)
+		q.Queue(sqlUpsertStreams, st.streamType, st.streamID, st.version, st.first, st.last)
+		q.Queue(sqlMoveHead, b.head, b.recordedAt)
+		q.Queue(sqlNotify, EventsChannel, strconv.FormatInt(b.head, 10))
+	}
+	if k := &b.keys; len(k.scope) > 0 {
+		q.Queue(sqlInsertKeys, k.scope, k.key, k.fingerprint, k.first, k.last, k.answer, b.recordedAt)
+	}
+	q.Queue(sqlCommit)
+	if err := conn.SendBatch(ctx, &q).Close(); err != nil {
+		return fmt.Errorf("write and commit: %w", err)
+	}
+	return nil
+}
+
+// rollback leaves the connection without a transaction, or closes it so that the pool throws it away.
+func rollback(ctx context.Context, conn *pgxpool.Conn) error {
+	if conn.Conn().IsClosed() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if _, err := conn.Exec(ctx, sqlRollback); err != nil {
+		return errors.Join(fmt.Errorf("roll back: %w", err), conn.Conn().Close(ctx))
+	}
+	return nil
+}
+
+// isNoPartition: PostgreSQL found no partition for a row.
+func isNoPartition(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "23514" && pgErr.TableName == "events" && pgErr.ConstraintName == ""
+}
+
+// isShutdown: the server ends the connection, which says nothing about a commit that was on its way.
+func isShutdown(err *pgconn.PgError) bool {
+	return slices.Contains([]string{"57P01", "57P02", "57P03", "57P05"}, err.Code) || err.Code[:2] == "08"
+}
+
+// isStale: the connection was lost before anything was committed, and another may do better.
+func isStale(err error) bool {
+	var unknown *unknownOutcomeError
+	if err == nil || errors.As(err, &unknown) {
+		return false
+	}
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return isShutdown(pgErr)
+	}
+	return !errors.Is(err, context.DeadlineExceeded)
+}

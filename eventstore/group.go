@@ -1,0 +1,204 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	watermillsql "github.com/ThreeDotsLabs/watermill-sql/v4/pkg/sql"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Topic is the name under which Watermill knows the log.
+const Topic = "events"
+
+// GroupConfig describes a [Group].
+type GroupConfig struct {
+	// Name is the group's row in checkpoints.
+	Name string
+	// Segment is the most events of one message. 0: 500.
+	Segment int
+	// Poll is how long the group waits for a hint before it looks for itself. 0: 1 s.
+	Poll time.Duration
+	// Hints wakes the group when there is something to read; see [Listener.Signal]. May be nil.
+	Hints <-chan struct{}
+	// Stop ends the group's waiting; close it when the group's context ends.
+	Stop <-chan struct{}
+	// Committed, if not nil, is called with the new checkpoint after each segment, from the group's goroutine.
+	Committed func(position int64)
+	Logger    *slog.Logger
+}
+
+// Group reads the log for one consumer group, through Watermill, a segment at a time.
+//
+// Each segment is one Watermill message and one transaction: the checkpoint row is locked (so one node at
+// a time works for a group, and another takes over by itself when it dies), the handler writes through
+// [Segment.Tx], the checkpoint moves, and all of it commits together. A handler that fails, or panics,
+// rolls all of it back; the segment is then tried again event by event, so that what is good gets
+// through, and stands at the event that fails until it no longer does. Nothing is ever skipped.
+//
+// The group is the adapter Watermill needs in four places (transactions, schema, offsets, backoff),
+// because what one of them learns another has to act on.
+type Group struct {
+	cfg  GroupConfig
+	pool *pgxpool.Pool
+
+	mu       sync.Mutex
+	status   GroupStatus
+	singleTo int64 // read event by event up to here
+}
+
+// GroupStatus is what a group is doing on this node.
+type GroupStatus struct {
+	Name string
+	// Position is the last checkpoint that this node committed; 0 if it has not worked yet.
+	Position int64
+	// Failures counts the failed attempts since the last success; 0 is healthy.
+	Failures int
+	// FailedSeq is the first event of the segment that fails.
+	FailedSeq int64
+	LastError string
+}
+
+// NewGroup returns a group on pool's database.
+func NewGroup(pool *pgxpool.Pool, cfg GroupConfig) *Group {
+	if cfg.Segment == 0 {
+		cfg.Segment = 500
+	}
+	if cfg.Poll == 0 {
+		cfg.Poll = time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.Logger = cfg.Logger.With("group", cfg.Name)
+	return &Group{cfg: cfg, pool: pool, status: GroupStatus{Name: cfg.Name}}
+}
+
+// Status tells how the group fares. Safe for concurrent use.
+func (g *Group) Status() GroupStatus {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.status
+}
+
+// Subscriber returns the Watermill subscriber whose messages the group's [Group.Handler] takes.
+func (g *Group) Subscriber() (message.Subscriber, error) {
+	never := time.Duration(0) // a handler is bounded by its context; a deadline would only leave it behind
+	sub, err := watermillsql.NewSubscriber(beginner{g}, watermillsql.SubscriberConfig{
+		ConsumerGroup:  g.cfg.Name,
+		AckDeadline:    &never,
+		BackoffManager: backoff{g},
+		SchemaAdapter:  schemaAdapter{g},
+		OffsetsAdapter: offsetsAdapter{g},
+	}, slogAdapter(g.cfg.Logger))
+	if err != nil {
+		return nil, fmt.Errorf("subscribe group %s: %w", g.cfg.Name, err)
+	}
+	return sub, nil
+}
+
+// Handler makes a Watermill handler of project. It never returns an error: Watermill would send the message
+// again inside the same transaction, with the half-done work still in it. What project returns is kept
+// with the transaction, which then refuses to commit.
+func (g *Group) Handler(project func(ctx context.Context, tx pgx.Tx, events []Recorded) error) message.NoPublishHandlerFunc {
+	return func(msg *message.Message) error {
+		tx, ok := watermillsql.TxFromContext(msg.Context())
+		if !ok {
+			return errors.New("eventstore: the message has no transaction; it is not of a Group's subscriber")
+		}
+		s, ok := tx.(*segment)
+		if !ok {
+			return errors.New("eventstore: the message is not of a Group's subscriber")
+		}
+		s.work(msg.Context(), project)
+		return nil
+	}
+}
+
+// segment is the transaction in which a part of the log is handled.
+type segment struct {
+	group *Group
+	tx    pgx.Tx
+
+	mu          sync.Mutex // the handler's goroutine and Watermill's: the one works while the other may give up
+	after, upTo int64
+	handled     bool  // the handler has it, or had it
+	moved       bool  // the handler succeeded and the checkpoint is at upTo
+	err         error // of the handler or of the checkpoint
+}
+
+// work reads the segment's events and hands them to project.
+func (s *segment) work(ctx context.Context, project func(context.Context, pgx.Tx, []Recorded) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handled = true
+	defer func() {
+		if p := recover(); p != nil {
+			s.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	events, err := readRange(ctx, s.tx, s.after, s.upTo)
+	if err == nil {
+		err = checkDense(events, s.after)
+	}
+	if err == nil && int64(len(events)) != s.upTo-s.after {
+		err = &GapError{Want: s.after + int64(len(events)) + 1} // the head says that there are more
+	}
+	if err == nil {
+		err = project(ctx, s.tx, events)
+	}
+	if err != nil {
+		s.err = fmt.Errorf("events %d to %d: %w", s.after+1, s.upTo, err)
+	}
+}
+
+// succeeded and failed keep the group's status, and decide how much is read next.
+func (g *Group) succeeded(position int64) {
+	g.mu.Lock()
+	if g.status.Failures > 0 {
+		g.cfg.Logger.Info("the group works again", "position", position)
+	}
+	g.status = GroupStatus{Name: g.cfg.Name, Position: position}
+	if position >= g.singleTo {
+		g.singleTo = 0
+	}
+	g.mu.Unlock()
+	if g.cfg.Committed != nil {
+		g.cfg.Committed(position)
+	}
+}
+
+// idle is told when there is nothing to read: whatever failed before does not any more.
+func (g *Group) idle() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.status.Failures, g.status.FailedSeq, g.status.LastError = 0, 0, ""
+}
+
+func (g *Group) failed(s *segment, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.status.Failures++
+	g.status.LastError = err.Error()
+	if s != nil && s.handled {
+		g.status.FailedSeq = s.after + 1
+		g.singleTo = max(g.singleTo, s.upTo)
+	}
+}
+
+// limit is how many events the next segment may have.
+func (g *Group) limit() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.singleTo > 0 {
+		return 1
+	}
+	return int64(g.cfg.Segment)
+}

@@ -1,0 +1,292 @@
+package eventstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+)
+
+// EventsChannel is the PostgreSQL notification channel on which every commit of events is announced; the
+// payload is the new head. It is a hint: whoever reads the log must also poll.
+const EventsChannel = "orderlog_events"
+
+// partitionSize is how many events a partition of the log holds. Part of the schema: never change it for
+// an existing database.
+const partitionSize = 1_000_000
+
+// Options of a [Store]. The zero value is usable.
+type Options struct {
+	// Queue is how many appends may wait. 0: 1024. When it is full, Append waits for at most QueueWait.
+	Queue int
+	// QueueWait bounds the wait for a place in a full queue. 0: 2 s.
+	QueueWait time.Duration
+	// BatchEvents bounds the events of one transaction. 0: 2048. A single append may have more than that
+	// only if it is alone.
+	BatchEvents int
+	// BatchBytes bounds the payload of one transaction. 0: 4 MiB.
+	BatchBytes int
+	// PartitionsAhead is how many empty partitions are kept ready. 0: 2.
+	PartitionsAhead int
+	Logger          *slog.Logger
+	// Observe, if not nil, is called after each transaction from the appender's goroutine.
+	Observe func(BatchStats)
+}
+
+// BatchStats describes one transaction of the appender.
+type BatchStats struct {
+	Appends, Events, Conflicts, Replays int
+	Duration                            time.Duration
+	Err                                 error
+}
+
+// MaxEvents bounds the events of one [Append], and MaxData the bytes of one event's payload.
+const (
+	MaxEvents = 1024
+	MaxData   = 1 << 20
+)
+
+// Store appends to and reads from the log. It is safe for concurrent use; several stores, in one process
+// or on several nodes, may share a database.
+type Store struct {
+	pool  *pgxpool.Pool
+	opts  Options
+	log   *slog.Logger
+	queue chan *request
+	done  chan struct{} // closed when Run has ended
+	grown chan int64    // the head after a batch, for the partition keeper
+}
+
+// Open returns a Store on a migrated database. Appends are carried out while [Store.Run] runs. The pool
+// stays the caller's.
+func Open(pool *pgxpool.Pool, opts Options) *Store {
+	if opts.Queue == 0 {
+		opts.Queue = 1024
+	}
+	if opts.QueueWait == 0 {
+		opts.QueueWait = 2 * time.Second
+	}
+	if opts.BatchEvents == 0 {
+		opts.BatchEvents = 2048
+	}
+	if opts.BatchBytes == 0 {
+		opts.BatchBytes = 4 << 20
+	}
+	if opts.PartitionsAhead == 0 {
+		opts.PartitionsAhead = 2
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Store{
+		pool: pool, opts: opts, log: opts.Logger,
+		queue: make(chan *request, opts.Queue),
+		done:  make(chan struct{}),
+		grown: make(chan int64, 1),
+	}
+}
+
+// Run carries out appends and keeps partitions ready, until ctx ends; it may be called once. What waits in
+// the queue then fails with [ErrClosed]; what is in a transaction is finished first.
+func (s *Store) Run(ctx context.Context) error {
+	defer close(s.done)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.runAppender(ctx) })
+	g.Go(func() error { return s.keepPartitions(ctx) })
+	return g.Wait()
+}
+
+// Append adds the events of a command, all or none, and returns when they are durable.
+//
+// Errors: [*ConflictError], [ErrIdempotencyMismatch], [ErrInvalid], [ErrOverloaded], [ErrUnavailable],
+// [ErrOutcomeUnknown], [ErrClosed], or ctx's. After all but ErrOutcomeUnknown nothing was stored.
+func (s *Store) Append(ctx context.Context, a Append) (Result, error) {
+	r, err := newRequest(a)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.enqueue(ctx, r); err != nil {
+		return Result{}, err
+	}
+	select {
+	case out := <-r.done:
+		return out.result, out.err
+	case <-s.done:
+	case <-ctx.Done():
+	}
+	if r.abandon() { // nobody will carry it out any more
+		if ctx.Err() != nil {
+			return Result{}, fmt.Errorf("eventstore: nothing was stored: %w", ctx.Err())
+		}
+		return Result{}, ErrClosed
+	}
+	select { // it is being carried out, or was
+	case out := <-r.done:
+		return out.result, out.err
+	default:
+	}
+	if ctx.Err() == nil { // the store has ended, so an answer is there or never comes
+		return Result{}, ErrOutcomeUnknown
+	}
+	return Result{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, ctx.Err())
+}
+
+func (s *Store) enqueue(ctx context.Context, r *request) error {
+	select {
+	case <-s.done:
+		return ErrClosed
+	case s.queue <- r:
+		return nil
+	default:
+	}
+	full := time.NewTimer(s.opts.QueueWait)
+	defer full.Stop()
+	select {
+	case <-s.done:
+		return ErrClosed
+	case s.queue <- r:
+		return nil
+	case <-full.C:
+		return ErrOverloaded
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrOverloaded, ctx.Err())
+	}
+}
+
+// newRequest checks what the database would refuse, so that one bad append cannot fail a batch of good
+// ones, and gives each event its id.
+func newRequest(a Append) (*request, error) {
+	r := &request{Append: a, done: make(chan outcome, 1)}
+	var err error
+	if r.meta, err = json.Marshal(a.Meta); err != nil {
+		return nil, fmt.Errorf("%w: meta: %w", ErrInvalid, err)
+	}
+	if err := storable(r.meta); err != nil {
+		return nil, fmt.Errorf("%w: meta: %w", ErrInvalid, err)
+	}
+	if err := r.checkKey(); err != nil {
+		return nil, err
+	}
+	seen := make(map[StreamID]bool, len(a.Streams))
+	r.Streams = make([]StreamAppend, len(a.Streams))
+	for i, sa := range a.Streams {
+		if sa.Stream.Type == "" || !utf8.ValidString(sa.Stream.Type) || sa.Expected < AnyVersion {
+			return nil, fmt.Errorf("%w: stream %s, expected version %d", ErrInvalid, sa.Stream, sa.Expected)
+		}
+		if seen[sa.Stream] {
+			return nil, fmt.Errorf("%w: stream %s is named twice", ErrInvalid, sa.Stream)
+		}
+		seen[sa.Stream] = true
+		events := make([]NewEvent, len(sa.Events))
+		for j, e := range sa.Events {
+			if e.Type == "" || !utf8.ValidString(e.Type) {
+				return nil, fmt.Errorf("%w: event %d of %s has no type", ErrInvalid, j, sa.Stream)
+			}
+			if err := storable(e.Data); err != nil {
+				return nil, fmt.Errorf("%w: data of %s in %s: %w", ErrInvalid, e.Type, sa.Stream, err)
+			}
+			if e.ID == uuid.Nil {
+				if e.ID, err = uuid.NewV7(); err != nil {
+					return nil, fmt.Errorf("eventstore: make an event id: %w", err)
+				}
+			}
+			events[j] = e
+			r.bytes += len(e.Data) + len(r.meta)
+		}
+		sa.Events = events
+		r.Streams[i] = sa
+		r.events += len(events)
+	}
+	if r.events > MaxEvents {
+		return nil, fmt.Errorf("%w: %d events at once; the most is %d", ErrInvalid, r.events, MaxEvents)
+	}
+	if r.events == 0 && r.Key == nil {
+		return nil, fmt.Errorf("%w: no events and no idempotency key", ErrInvalid)
+	}
+	return r, nil
+}
+
+func (r *request) checkKey() error {
+	k := r.Key
+	if k == nil {
+		return nil
+	}
+	for _, s := range []string{k.Scope, k.Key} {
+		if s == "" || len(s) > 1024 || !utf8.ValidString(s) || bytes.IndexByte([]byte(s), 0) >= 0 {
+			return fmt.Errorf("%w: an idempotency key needs a scope and a key of 1 to 1024 bytes of text", ErrInvalid)
+		}
+	}
+	if r.Answer != nil {
+		if err := storable(r.Answer); err != nil {
+			return fmt.Errorf("%w: answer: %w", ErrInvalid, err)
+		}
+	}
+	return nil
+}
+
+// storable tells whether PostgreSQL's jsonb takes the value.
+func storable(data json.RawMessage) error {
+	switch {
+	case len(data) > MaxData:
+		return fmt.Errorf("%d bytes; the most is %d", len(data), MaxData)
+	case !utf8.Valid(data):
+		return errors.New("not UTF-8")
+	case !json.Valid(data):
+		return errors.New("not valid JSON")
+	case bytes.Contains(data, []byte(`\u`)):
+		return storableEscapes(data)
+	}
+	return nil
+}
+
+// storableEscapes refuses what JSON allows and jsonb does not: U+0000 and half a surrogate pair, both of
+// which can be written only as escapes.
+func storableEscapes(data []byte) error {
+	for i := 0; i < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		i++ // valid JSON: something follows a backslash
+		if data[i] != 'u' {
+			continue
+		}
+		unit := hex4(data[i+1:])
+		i += 4
+		switch {
+		case unit == 0:
+			return errors.New(`it has the character \u0000, which cannot be stored`)
+		case unit >= 0xDC00 && unit <= 0xDFFF:
+			return errors.New("it has half a surrogate pair, which cannot be stored")
+		case unit >= 0xD800 && unit <= 0xDBFF:
+			next := data[i+1:]
+			if len(next) < 6 || next[0] != '\\' || next[1] != 'u' || hex4(next[2:]) < 0xDC00 || hex4(next[2:]) > 0xDFFF {
+				return errors.New("it has half a surrogate pair, which cannot be stored")
+			}
+			i += 6
+		}
+	}
+	return nil
+}
+
+// hex4 reads the four hexadecimal digits at the start of b, which valid JSON guarantees.
+func hex4(b []byte) int {
+	n := 0
+	for _, c := range b[:4] {
+		n <<= 4
+		switch {
+		case c <= '9':
+			n |= int(c - '0')
+		default:
+			n |= int(c|0x20-'a') + 10
+		}
+	}
+	return n
+}
