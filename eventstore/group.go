@@ -26,10 +26,6 @@ type GroupConfig struct {
 	Segment int
 	// Poll is how long the group waits for a hint before it looks for itself. 0: 1 s.
 	Poll time.Duration
-	// Hints wakes the group when there is something to read; see [Listener.Signal]. May be nil.
-	Hints <-chan struct{}
-	// Stop ends the group's waiting; close it when the group's context ends.
-	Stop <-chan struct{}
 	// Committed, if not nil, is called with the new checkpoint after each segment, from the group's goroutine.
 	Committed func(position int64)
 	Logger    *slog.Logger
@@ -48,6 +44,8 @@ type GroupConfig struct {
 type Group struct {
 	cfg  GroupConfig
 	pool *pgxpool.Pool
+
+	hints, stop <-chan struct{}
 
 	mu       sync.Mutex
 	status   GroupStatus
@@ -87,6 +85,10 @@ func (g *Group) Status() GroupStatus {
 	defer g.mu.Unlock()
 	return g.status
 }
+
+// Start sets what ends the group's waits, before it is subscribed: hints when there is something to read
+// (see [Listener.Signal]; nil: it polls), stop when its context ends.
+func (g *Group) Start(hints, stop <-chan struct{}) { g.hints, g.stop = hints, stop }
 
 // Subscriber returns the Watermill subscriber whose messages the group's [Group.Handler] takes.
 func (g *Group) Subscriber() (message.Subscriber, error) {

@@ -204,8 +204,8 @@ func (b backoff) HandleError(_ watermill.LoggerAdapter, noMsg bool, err error) t
 	poll := time.NewTimer(b.g.cfg.Poll)
 	defer poll.Stop()
 	select {
-	case <-b.g.cfg.Stop:
-	case <-b.g.cfg.Hints:
+	case <-b.g.stop:
+	case <-b.g.hints:
 	case <-poll.C:
 	}
 	return 0
