@@ -59,8 +59,9 @@ func (s *Store) tryTransact(ctx context.Context, requests []*request) ([]outcome
 		}
 		return nil, &unknownOutcomeError{oldHead: b.oldHead, outcomes: b.outcomes, cause: err}
 	}
+	s.head.Store(b.head)
 	select {
-	case s.grown <- b.head:
+	case s.grown <- struct{}{}:
 	default:
 	}
 	return b.outcomes, nil

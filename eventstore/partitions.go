@@ -11,8 +11,8 @@ import (
 func (s *Store) keepPartitions(ctx context.Context) error {
 	var ready int64 // there are partitions up to here
 	var retry <-chan time.Time
-	head := int64(0)
 	for {
+		head := s.head.Load()
 		if upTo := head + int64(s.opts.PartitionsAhead)*partitionSize; upTo/partitionSize > ready/partitionSize || ready == 0 {
 			retry = nil
 			if err := s.addPartitions(ctx, head); err == nil {
@@ -25,7 +25,7 @@ func (s *Store) keepPartitions(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case head = <-s.grown:
+		case <-s.grown:
 		case <-retry:
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -62,7 +63,8 @@ type Store struct {
 	log   *slog.Logger
 	queue chan *request
 	done  chan struct{} // closed when Run has ended
-	grown chan int64    // the head after a batch, for the partition keeper
+	head  atomic.Int64  // as of the last batch
+	grown chan struct{} // head has risen; for the partition keeper
 }
 
 // Open returns a Store on a migrated database. Appends are carried out while [Store.Run] runs. The pool
@@ -90,7 +92,7 @@ func Open(pool *pgxpool.Pool, opts Options) *Store {
 		pool: pool, opts: opts, log: opts.Logger,
 		queue: make(chan *request, opts.Queue),
 		done:  make(chan struct{}),
-		grown: make(chan int64, 1),
+		grown: make(chan struct{}, 1),
 	}
 }
 

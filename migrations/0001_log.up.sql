@@ -6,7 +6,7 @@ CREATE TABLE log_head (
     only_row    boolean     PRIMARY KEY DEFAULT true CHECK (only_row),
     log_id      uuid        NOT NULL DEFAULT gen_random_uuid(),
     seq         bigint      NOT NULL DEFAULT 0,
-    recorded_at timestamptz NOT NULL DEFAULT '-infinity'
+    recorded_at timestamptz NOT NULL DEFAULT 'epoch'
 ) WITH (fillfactor = 10);
 INSERT INTO log_head DEFAULT VALUES;
 
