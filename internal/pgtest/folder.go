@@ -25,6 +25,9 @@ const (
 	logName     = "keeper.log"
 	clusterName = "pg"
 	longestPath = 103 // of a Unix socket
+
+	memoryFolder  = "/dev/shm"
+	memoryAtLeast = 2 << 30 // bytes; containers often have 64 MB
 )
 
 // errTaken: the run's folder is there and its keeper is alive.
@@ -33,11 +36,25 @@ var errTaken = errors.New("the folder is taken")
 // runFolder is the folder of this run. All test binaries of one `go test` have the go command as their parent.
 func runFolder() string {
 	name := folderPrefix() + strconv.Itoa(os.Getppid())
-	path := filepath.Join(os.TempDir(), name)
+	path := filepath.Join(runsFolder(os.Getenv("TMPDIR"), memoryFolder), name)
 	if len(filepath.Join(path, socketName)) > longestPath {
 		path = filepath.Join("/tmp", name)
 	}
 	return path
+}
+
+// runsFolder is where runs have their folders: in memory where that is to be had and TMPDIR asks for nothing else. Cloning
+// a database makes some 900 files; that took 250 ms on a journaling file system and 17 ms in memory.
+func runsFolder(tmpdir, memory string) string {
+	if tmpdir != "" {
+		return tmpdir
+	}
+	// The size and not what is free of it, so that all test binaries decide alike.
+	var fs syscall.Statfs_t
+	if syscall.Statfs(memory, &fs) == nil && fs.Blocks*uint64(fs.Bsize) >= memoryAtLeast { //nolint:gosec // a size is positive
+		return memory
+	}
+	return os.TempDir()
 }
 
 func folderPrefix() string { return "orderlog-test-" + strconv.Itoa(os.Geteuid()) + "-" }

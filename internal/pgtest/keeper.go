@@ -32,8 +32,10 @@ func settings() map[string]string {
 		"full_page_writes":   "off",
 		"autovacuum":         "off", // it would only get in the way of the tests' own timing
 		"checkpoint_timeout": "1h",
-		"max_wal_size":       "8GB",
+		"max_wal_size":       "512MB", // it is in memory, perhaps
 		"max_connections":    "400",
+		// In the cluster's folder, so that no segment is left where nobody looks, however the server ends.
+		"dynamic_shared_memory_type": "mmap",
 	}
 }
 
