@@ -1,0 +1,120 @@
+package eventstore_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/orderlog/orderlog/eventstore"
+	"github.com/orderlog/orderlog/internal/pgtest"
+)
+
+// cutter loses the connection at a commit, once: before the server hears of it, or after.
+type cutter struct {
+	armed   atomic.Bool
+	deliver bool // the COMMIT reaches the server, only the answer is lost
+	cuts    atomic.Int64
+}
+
+func (c *cutter) connect(t *testing.T, url string) *pgxpool.Pool {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// In this mode each statement travels as text, so the cutter can see the COMMIT.
+	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	dial := config.ConnConfig.DialFunc
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		return &cutConn{Conn: conn, cutter: c}, err
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+type cutConn struct {
+	net.Conn
+	cutter *cutter
+}
+
+func (c *cutConn) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("COMMIT")) && c.cutter.armed.CompareAndSwap(true, false) {
+		c.cutter.cuts.Add(1)
+		if c.cutter.deliver {
+			if _, err := c.Conn.Write(b); err != nil {
+				return 0, err
+			}
+			// One byte of the answer: the server is at work on what it was sent.
+			if _, err := c.Read(make([]byte, 1)); err != nil {
+				return 0, err
+			}
+		}
+		_ = c.Close()
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(b)
+}
+
+func TestALostCommitIsFoundOut(t *testing.T) {
+	t.Parallel()
+	for name, delivered := range map[string]bool{
+		"lost before the server heard of it: it is tried again":   false,
+		"lost after the server heard of it: it is not done twice": true,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cut := &cutter{deliver: delivered}
+			store := open(t, cut.connect(t, pgtest.Database(t)), eventstore.Options{})
+			s := fresh()
+			if _, err := store.Append(t.Context(), one(s, 0)); err != nil {
+				t.Fatal(err)
+			}
+			cut.armed.Store(true)
+			r, err := store.Append(t.Context(), one(s, 1))
+			if err != nil || r.FirstSeq != 2 || r.LastSeq != 2 {
+				t.Errorf("the append whose commit was cut: %+v, %v", r, err)
+			}
+			cut.armed.Store(true)
+			alone := eventstore.Append{Key: &eventstore.IdempotencyKey{Scope: "ann", Key: "k"}}
+			if r, err := store.Append(t.Context(), alone); err != nil || r.LastSeq != 2 {
+				t.Errorf("the key whose commit was cut: %+v, %v", r, err)
+			}
+			if r, err := store.Append(t.Context(), one(s, 2)); err != nil || r.LastSeq != 3 {
+				t.Errorf("the append after it: %+v, %v", r, err)
+			}
+			if log, err := store.ReadLog(t.Context(), 0, 10); err != nil || len(log) != 3 {
+				t.Errorf("the log has %d events, %v", len(log), err)
+			}
+			if n := cut.cuts.Load(); n != 2 {
+				t.Errorf("%d commits were cut, want 2", n)
+			}
+		})
+	}
+}
+
+func TestALostConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	store := open(t, connect(t, url), eventstore.Options{})
+	superuser := connect(t, pgtest.SuperuserURL(t, url))
+	for i := range int64(5) {
+		// As a restart of the server does to the connections that wait in a pool.
+		if _, err := superuser.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE datname = current_database() AND usename <> current_user`); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := store.Append(t.Context(), one(fresh(), 0)); err != nil || r.LastSeq != i+1 {
+			t.Fatalf("append %d after its connection was killed: %+v, %v", i+1, r, err)
+		}
+	}
+}
