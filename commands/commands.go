@@ -35,6 +35,8 @@ type Store interface {
 	ReadStreams(ctx context.Context, ids []eventstore.StreamID) (map[eventstore.StreamID][]eventstore.Recorded, error)
 }
 
+var _ Store = (*eventstore.Store)(nil)
+
 // OrderNumbers gives each order the number that people call it by.
 type OrderNumbers interface {
 	// NextOrderNumber returns a number that was never returned before. Numbers rise, but
