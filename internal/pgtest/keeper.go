@@ -129,10 +129,12 @@ func (k *keeper) serve(ctx context.Context, joined, left <-chan *guest, started 
 	var (
 		result outcome
 		died   <-chan struct{}
+		met    bool // who started us waits to hear what went wrong
 	)
 	for {
 		select {
 		case g := <-joined:
+			met = true
 			end.Stop()
 			k.admit(g)
 		case g := <-left:
@@ -152,7 +154,7 @@ func (k *keeper) serve(ctx context.Context, joined, left <-chan *guest, started 
 		case <-ctx.Done():
 			return result
 		}
-		if k.final && len(k.members) == 0 {
+		if k.final && met && len(k.members) == 0 {
 			return result
 		}
 	}
