@@ -28,6 +28,7 @@ type Store struct {
 
 	mu      sync.Mutex
 	appends int
+	commits int
 	events  []eventstore.Recorded
 	keys    map[[2]string]keyed
 }
@@ -37,7 +38,7 @@ type keyed struct {
 	result      eventstore.Result
 }
 
-// Start is the recording time of the first append; each further one is a second later.
+// Start is the recording time of the first commit; each further one is a second later.
 var Start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // Append commits all of it or nothing.
@@ -69,8 +70,8 @@ func (s *Store) Append(ctx context.Context, a eventstore.Append) (eventstore.Res
 	if err != nil {
 		return eventstore.Result{}, err
 	}
-	// An Append that only checks gets the time it happened to be; commands may not show it.
-	res := eventstore.Result{RecordedAt: Start.Add(time.Duration(n-1) * time.Second), Answer: a.Answer}
+	res := eventstore.Result{RecordedAt: Start.Add(time.Duration(s.commits) * time.Second), Answer: a.Answer}
+	s.commits++
 	for _, sa := range a.Streams {
 		for _, e := range sa.Events {
 			r := eventstore.Recorded{
