@@ -1,0 +1,146 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/auth"
+)
+
+// call is what is known of a request before its operation runs.
+type call struct {
+	id         uuid.UUID // X-Request-Id, the correlation id of what it causes
+	method     string
+	remoteAddr string         // without the port
+	identity   *auth.Identity // nil: no token was sent
+
+	// Of requests that may change something:
+	key         string // Idempotency-Key; empty: none
+	fingerprint []byte // SHA-256 over what is asked
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// user is the caller of an operation that is not public.
+func (c *call) user() auth.Identity { return *c.identity }
+
+func newCall(r *http.Request) *call {
+	c := &call{method: r.Method, remoteAddr: r.RemoteAddr}
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		c.remoteAddr = host
+	}
+	// Only the plain form of a UUID: a client's id goes into the log of events and the program's own log.
+	if given := r.Header.Get("X-Request-Id"); len(given) == 36 {
+		if id, err := uuid.Parse(given); err == nil {
+			c.id = id
+			return c
+		}
+	}
+	c.id = uuid.Must(uuid.NewV7())
+	return c
+}
+
+// authenticate finds out who calls. Without a token nobody does, which public operations allow; a token that is no
+// good is refused by every operation, so that a client does not take a stranger's answer for its own.
+func (s *server) authenticate(ctx context.Context, header http.Header) (*auth.Identity, error) {
+	values := header.Values("Authorization")
+	if len(values) == 0 {
+		return nil, nil //nolint:nilnil // nobody is no error here
+	}
+	raw, ok := auth.Bearer(values[0])
+	if !ok || len(values) > 1 {
+		return nil, unauthenticated(domain.CodeUnauthenticated, "send one header Authorization: Bearer TOKEN")
+	}
+	id, err := s.cfg.Verifier.Verify(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	return &id, nil
+}
+
+const (
+	maxBodyBytes    = 64 << 10
+	bodyReadTimeout = 10 * time.Second
+)
+
+// readBody takes the body in, so that its bytes can be fingerprinted as they came, and hands it on to be decoded.
+func (c *call) readBody(w http.ResponseWriter, r *http.Request) error {
+	if err := c.readKey(r.Header); err != nil {
+		return err
+	}
+	// The deadline is for the body alone: left in place, it would cancel a request that waits for its answer.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyReadTimeout)) // not every writer has one
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	_ = control.SetReadDeadline(time.Time{})
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return problem(domain.CodeMessageTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBodyBytes)).set("Connection", "close")
+	}
+	if err != nil {
+		return problem(domain.CodeInvalidRequest, "the body could not be read to its end").set("Connection", "close")
+	}
+	if len(body) > 0 {
+		if err := checkForm(r.Header); err != nil {
+			return err
+		}
+	}
+	if !utf8.Valid(body) { // the decoder would put other characters in
+		return problem(domain.CodeInvalidRequest, "the body is not UTF-8").at("body", "must be UTF-8")
+	}
+	hash := sha256.New()
+	_, _ = fmt.Fprintf(hash, "%s %s\n", r.Method, r.URL.EscapedPath())
+	_, _ = hash.Write(body)
+	c.fingerprint = hash.Sum(nil)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
+
+func checkForm(header http.Header) error {
+	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return problem(delivery.CodeUnsupportedMediaType, "a compressed body is not accepted: send it as it is")
+	}
+	given := header.Get("Content-Type")
+	if given == "" {
+		return nil // JSON is all there is
+	}
+	media, _, err := mime.ParseMediaType(given)
+	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
+		return problem(delivery.CodeUnsupportedMediaType, "the body must be JSON: send Content-Type: application/json")
+	}
+	return nil
+}
+
+func (c *call) readKey(header http.Header) error {
+	const name = "Idempotency-Key"
+	values := header.Values(name)
+	if len(values) == 0 {
+		return nil
+	}
+	key := values[0]
+	invisible := func(r rune) bool { return r < '!' || r > '~' }
+	if len(values) > 1 || len(key) < 1 || len(key) > 255 || strings.ContainsFunc(key, invisible) {
+		const must = "must be one value of 1 to 255 visible ASCII characters"
+		return problem(domain.CodeInvalidRequest, name+" "+must).at("header."+name, must)
+	}
+	c.key = key
+	return nil
+}

@@ -1,0 +1,54 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+const readinessTimeout = 3 * time.Second
+
+type healthBody struct {
+	Status string `json:"status" enum:"ok"`
+}
+
+type readyBody struct {
+	Status     string      `json:"status" enum:"ready,not_ready"`
+	Components []Component `json:"components" nullable:"false"`
+}
+
+type readyAnswer struct {
+	Status int
+	Body   readyBody
+}
+
+func (s *server) health(api huma.API) {
+	register(s, api, huma.Operation{
+		OperationID: "get-health", Method: http.MethodGet, Path: "/health", Tags: []string{"Operation"},
+		Summary: "Whether the process is alive",
+	}, everybody, func(context.Context, *call, *struct{}) (*struct{ Body healthBody }, error) {
+		return &struct{ Body healthBody }{healthBody{Status: "ok"}}, nil
+	})
+	register(s, api, huma.Operation{
+		OperationID: "get-readiness", Method: http.MethodGet, Path: "/ready", Tags: []string{"Operation"},
+		Summary:     "Whether the program should get requests",
+		Description: "200 when every part is ready, else 503; the parts are listed either way.",
+	}, everybody, func(ctx context.Context, c *call, _ *struct{}) (*readyAnswer, error) {
+		ctx, cancel := context.WithTimeout(ctx, readinessTimeout)
+		defer cancel()
+		found, err := s.cfg.Ready.Ready(ctx)
+		out := &readyAnswer{Status: http.StatusOK, Body: readyBody{Status: "ready", Components: found.Components}}
+		if out.Body.Components == nil {
+			out.Body.Components = []Component{}
+		}
+		if err != nil {
+			s.cfg.Logger.WarnContext(ctx, "readiness could not be told", "request", c.id, "error", err)
+		}
+		if err != nil || !found.Ready {
+			out.Status, out.Body.Status = http.StatusServiceUnavailable, "not_ready"
+		}
+		return out, nil
+	})
+}

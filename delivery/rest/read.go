@@ -1,0 +1,60 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/projections"
+)
+
+// MinSeq is how far a read model must have come before it is read, from the query or a header.
+type MinSeq struct {
+	Query  int64 `query:"min_seq" minimum:"0" doc:"Wait up to 2 s until the answer includes this seq, else 503 projection_behind."`
+	Header int64 `header:"X-Min-Seq" minimum:"0" doc:"The same as min_seq; the greater of both counts."`
+}
+
+// wait returns when the read model is as far as the client needs it.
+func (s *server) wait(ctx context.Context, m MinSeq, waitFor func(context.Context, int64) error) error {
+	seq := max(m.Query, m.Header)
+	if seq == 0 {
+		return nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, s.cfg.MinSeqWait)
+	defer cancel()
+	err := waitFor(waiting, seq)
+	if err != nil && errors.Is(waiting.Err(), context.DeadlineExceeded) {
+		return problem(domain.CodeProjectionBehind, fmt.Sprintf("seq %d is not visible yet: try again in a moment", seq)).with("minSeq", seq)
+	}
+	return err
+}
+
+// Paging is what of a list is asked for. Like the other embedded inputs it is exported because huma looks into no others.
+type Paging struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The most items to answer."`
+	Cursor string `query:"cursor" maxLength:"512" doc:"next of the page before; none for the first page."`
+}
+
+// read is an answer from a read model.
+type read[T any] struct {
+	Seq  int64 `header:"X-Seq" doc:"The answer includes every event up to this one and none after."`
+	Body T
+}
+
+// list is the body of a page of a list.
+type list[T any] struct {
+	Items []T     `json:"items" nullable:"false"`
+	Next  *string `json:"next" doc:"The cursor of the next page; null on the last."`
+}
+
+func listOf[T any](l projections.List[T]) *read[list[T]] {
+	body := list[T]{Items: l.Items}
+	if body.Items == nil {
+		body.Items = []T{}
+	}
+	if l.Next != "" {
+		body.Next = &l.Next
+	}
+	return &read[list[T]]{Seq: l.Seq, Body: body}
+}
