@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -46,18 +47,21 @@ func (s *server) describe(api huma.API) error {
 	if err != nil {
 		return err
 	}
-	asYAML, err := api.OpenAPI().YAML()
-	if err != nil {
-		return err
-	}
-	serve := func(path, mediaType string, content []byte) {
-		s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", mediaType)
-			_, _ = w.Write(content)
-		})
-	}
-	serve("/openapi.json", "application/openapi+json", spec)
-	serve("/openapi.yaml", "application/openapi+yaml", asYAML) // the page at /docs reads this one
+	s.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/openapi+json")
+		_, _ = w.Write(spec)
+	})
+	// The page at /docs reads this one. It takes some time to make, so it is made when first asked for.
+	asYAML := sync.OnceValues(api.OpenAPI().YAML)
+	s.mux.HandleFunc("GET /openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
+		content, err := asYAML()
+		if err != nil {
+			s.refuse(w, r, fmt.Errorf("describe the API in YAML: %w", err))
+			return
+		}
+		w.Header().Set("Content-Type", "application/openapi+yaml")
+		_, _ = w.Write(content)
+	})
 	return nil
 }
 
