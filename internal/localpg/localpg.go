@@ -98,6 +98,7 @@ type Server struct {
 	secret   string
 	process  *process
 	locks    []*lock
+	sockets  func(ctx context.Context, as *account) func(folder string) error
 
 	stop    sync.Once
 	stopErr error
@@ -116,7 +117,7 @@ func start(ctx context.Context, cfg Config, m machine) (_ *Server, err error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("localpg: no folder given")
 	}
-	s := &Server{cfg: cfg, stopped: make(chan struct{})}
+	s := &Server{cfg: cfg, stopped: make(chan struct{}), sockets: m.sockets}
 	defer func() {
 		if err != nil {
 			s.release()

@@ -108,6 +108,8 @@ type machine struct {
 	fetch func(ctx context.Context, folder string) error
 	try   func(ctx context.Context, p programs, as *account, dir string) error
 	user  func() (*account, error)
+
+	sockets func(ctx context.Context, as *account) func(folder string) error
 }
 
 func thisMachine() machine {
@@ -117,6 +119,8 @@ func thisMachine() machine {
 		fetch: fetchPrograms,
 		try:   tryIn,
 		user:  serverUser,
+
+		sockets: socketsWork,
 	}
 }
 

@@ -107,7 +107,7 @@ func (s *Server) launch(ctx context.Context, site site) error {
 }
 
 func (s *Server) launchOnce(ctx context.Context, site site) (err error) {
-	if s.endpoint, err = chooseEndpoint(ctx, s.home, site.account, socketsWork(ctx, site.account)); err != nil {
+	if s.endpoint, err = chooseEndpoint(ctx, s.home, site.account, s.sockets(ctx, site.account)); err != nil {
 		return err
 	}
 	log, err := freshLog(s.home)
