@@ -1,0 +1,139 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// fill reads the next page after the cursor, or makes the subscription live when it has nothing left to read.
+// It answers false when there is nothing to do but to wait for a signal.
+func (s *Subscription) fill(ctx context.Context) (progress bool, _ error) {
+	s.mu.Lock()
+	cursor, channels, generation, until := s.cursor, s.channels, s.generation, s.retry.until
+	s.mu.Unlock()
+	if !until.IsZero() && time.Now().Before(until) {
+		return false, nil
+	}
+	switch s.goLive(cursor, generation) {
+	case wentLive:
+		return true, nil
+	case mustWait:
+		return false, nil
+	}
+	page, fromRing, err := s.hub.read(ctx, channels, cursor, s.hub.cfg.PageSize)
+	if err == nil && page.Position > cursor {
+		s.accept(page, fromRing, generation)
+		return true, nil
+	}
+	switch {
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case errors.Is(err, ErrExpired):
+		return false, err
+	case err != nil:
+		s.hub.cfg.Logger.WarnContext(ctx, "a subscription could not catch up, it tries again", "cursor", cursor, "error", err)
+	}
+	// Without an error the feed answered from before the hub's position: it will get there.
+	s.retryLater()
+	return false, nil
+}
+
+type seam int
+
+const (
+	mustRead seam = iota
+	mustWait
+	wentLive
+)
+
+// goLive closes the seam between catching up and live. Under the hub's lock nothing is published, so a
+// subscription that has read up to the hub's position, or is ahead of it, misses nothing and gets nothing again
+// when everything published from now on is offered to it. In any other case there is more to read first.
+func (s *Subscription) goLive(cursor int64, generation int) seam {
+	h := s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	position := h.Position()
+	switch {
+	case s.closed || s.generation != generation:
+		return wentLive // what was to be done has changed: look again
+	case position < 0:
+		h.waiting[s] = struct{}{}
+		return mustWait
+	case cursor < position:
+		return mustRead
+	}
+	s.live, s.offered = true, cursor
+	if cursor > position {
+		h.waiting[s] = struct{}{} // to be told when it has caught up
+	}
+	return wentLive
+}
+
+// accept queues a page, unless it was read for something else than what is wanted now.
+func (s *Subscription) accept(page Page, fromRing bool, generation int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retry.pause, s.retry.until = 0, time.Time{}
+	if s.generation != generation {
+		return
+	}
+	if len(page.Frames) == 0 {
+		s.cursor = page.Position
+		return
+	}
+	s.queue, s.end = page.Frames, page.Position
+	if fromRing {
+		s.hub.counters.ring.Add(int64(len(page.Frames)))
+	} else {
+		s.hub.counters.feed.Add(int64(len(page.Frames)))
+	}
+}
+
+// retryLater wakes the consumer after a pause that grows.
+func (s *Subscription) retryLater() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	cfg := s.hub.cfg
+	s.retry.pause = min(max(2*s.retry.pause, cfg.RetryMin), cfg.RetryMax)
+	s.retry.until = time.Now().Add(s.retry.pause)
+	if s.retry.timer == nil {
+		s.retry.timer = time.AfterFunc(s.retry.pause, s.signal)
+		return
+	}
+	s.retry.timer.Reset(s.retry.pause)
+}
+
+// offer queues a frame that one of the subscription's channels carries. The hub's lock is held; before is its
+// position up to now. A queue that is full is thrown away: the consumer is slow and reads again what was in it.
+func (s *Subscription) offer(f *Frame, channel string, before int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.live || f.Seq <= s.offered || f.Seq <= s.channels[channel] {
+		return
+	}
+	if len(s.queue) == 0 {
+		s.cursor = max(s.cursor, before) // so that catching up begins no earlier than it must
+	}
+	s.offered = f.Seq
+	if len(s.queue) >= s.hub.cfg.QueueFrames {
+		s.hub.counters.overflows.Add(1)
+		s.fallBack()
+		return
+	}
+	s.queue = append(s.queue, f)
+	s.signal()
+}
+
+// reached says that a position is not before the cursor.
+func (s *Subscription) reached(position int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return position >= s.cursor
+}
