@@ -9,6 +9,6 @@ func Statements() map[string]string {
 		"sqlLoadProducts": sqlLoadProducts, "sqlSaveProducts": sqlSaveProducts, "sqlLoadBusiness": sqlLoadBusiness,
 		"sqlSaveBusiness": sqlSaveBusiness, "sqlViewsPosition": sqlViewsPosition, "sqlBusiness": sqlBusiness,
 		"sqlProduct": sqlProduct, "sqlProducts": sqlProducts, "sqlOrder": sqlOrder, "sqlOrders": sqlOrders,
-		"sqlRetentionLease": sqlRetentionLease, "sqlOldestPartition": sqlOldestPartition, "sqlRaiseFloor": sqlRaiseFloor,
+		"sqlLag": sqlLag, "sqlAnnounce": sqlAnnounce, "sqlRetentionLease": sqlRetentionLease, "sqlOldestPartition": sqlOldestPartition, "sqlRaiseFloor": sqlRaiseFloor,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,8 @@ INSERT INTO notification_channels (channel, seq) SELECT * FROM unnest($1::text[]
 
 	sqlAddFeedPartitions = `
 SELECT add_partitions('notification_log', $1, $2), add_partitions('notification_channels', $1, $2)`
+
+	sqlAnnounce = `SELECT pg_notify($1, $2)`
 
 	sqlFeedBounds = `
 SELECT h.log_id, f.floor, c.position, h.seq
@@ -150,6 +153,16 @@ func (f *Feed) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 		return fmt.Errorf("write notifications: %w", err)
 	}
 	return nil
+}
+
+// Announce tells the hubs of all nodes that the feed has reached position. It belongs after the commit and
+// not into it: PostgreSQL lets only one transaction with a notification commit at a time, and a feed that
+// waits for the disk there would hold up the appends.
+func (f *Feed) Announce(position int64) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	// Its failure costs time, not notifications: the hubs also poll.
+	_, _ = f.pool.Exec(ctx, sqlAnnounce, FeedChannel, strconv.FormatInt(position, 10))
 }
 
 // addPartitions makes sure that there is room well beyond seq.
