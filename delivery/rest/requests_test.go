@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -367,4 +368,28 @@ func TestARequestMayNotTakeForEver(t *testing.T) {
 	w.block = true
 	h := w.handler(t, func(c *Config) { c.RequestTimeout = 10 * time.Millisecond })
 	refused(t, ask(t, h, "GET", prefix+"/business", ""), 503, "unavailable")
+}
+
+func TestAnAnswerCutShortDoesNotLookWhole(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	s := &server{cfg: Config{Logger: slog.New(slog.NewTextHandler(&w.log, nil)), RequestTimeout: time.Minute}, mux: http.NewServeMux()}
+	s.mux.HandleFunc("GET /half", func(out http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(out, `{"items":[`)
+		panic("no more")
+	})
+	srv := httptest.NewServer(s)
+	defer srv.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/half", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := srv.Client().Do(req)
+	if err != nil {
+		return // cut off before its headers
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if body, err := io.ReadAll(resp.Body); err == nil {
+		t.Fatalf("looks whole: %s", body)
+	}
 }
