@@ -35,7 +35,7 @@ func (s *server) business(api huma.API) {
 		Description: "Announced to everybody, also when the business already was as asked.",
 	}, admins, func(ctx context.Context, c *call, in *businessStatusInput) (*done[business.Business], error) {
 		return answerOf(s.cfg.Commands.SetBusinessStatus(ctx, c.request(), commands.SetBusinessStatus{
-			IsOpen: in.Body.IsOpen, Message: in.Body.Message,
+			IsOpen: in.Body.IsOpen, BusinessName: s.cfg.BusinessName, Message: in.Body.Message,
 		}))
 	})
 }

@@ -339,8 +339,8 @@ func TestWhatCommandsAreAsked(t *testing.T) {
 		method, path, body string
 		want               any
 	}{
-		{"PATCH", "/business/status", `{"isOpen":true,"message":"hi"}`, commands.SetBusinessStatus{IsOpen: true, Message: "hi"}},
-		{"PATCH", "/business/status", `{"isOpen":false}`, commands.SetBusinessStatus{}},
+		{"PATCH", "/business/status", `{"isOpen":true,"message":"hi"}`, commands.SetBusinessStatus{IsOpen: true, BusinessName: "Kitchen", Message: "hi"}},
+		{"PATCH", "/business/status", `{"isOpen":false}`, commands.SetBusinessStatus{BusinessName: "Kitchen"}},
 		{"POST", "/products", `{"name":"Dosa","price":9000,"currency":"INR"}`, commands.AddProduct{Name: "Dosa", Price: 9000, Currency: "INR", Available: true}},
 		{"POST", "/products", `{"name":"Dosa","description":"d","price":0,"currency":"INR","available":false}`, commands.AddProduct{Name: "Dosa", Description: "d", Currency: "INR"}},
 		{"PATCH", "/products/" + productID.String(), `{"price":1,"available":false}`, commands.UpdateProduct{ProductID: productID, Price: &price, Available: &off}},
@@ -352,7 +352,8 @@ func TestWhatCommandsAreAsked(t *testing.T) {
 		t.Run(tc.method+tc.path+tc.body, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld()
-			if got := ask(t, w.handler(t), tc.method, prefix+tc.path, "admin", tc.body); len(w.cmds) != 1 {
+			h := w.handler(t, func(c *Config) { c.BusinessName = "Kitchen" })
+			if got := ask(t, h, tc.method, prefix+tc.path, "admin", tc.body); len(w.cmds) != 1 {
 				t.Fatalf("got %d: %s", got.status, got.text)
 			}
 			if !sameJSON(t, w.cmds[0], tc.want) {

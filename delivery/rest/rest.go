@@ -86,7 +86,7 @@ type ReadinessChecker interface {
 	Ready(ctx context.Context) (Readiness, error)
 }
 
-// Config is what the handler needs. Everything but the durations, Origins, Logger and Version is required.
+// Config is what the handler needs. Verifier, Commands, Views, Feed and Ready are required.
 type Config struct {
 	Verifier Verifier
 	Commands Commands
@@ -94,6 +94,8 @@ type Config struct {
 	Feed     Feed
 	Ready    ReadinessChecker
 
+	// BusinessName is what the business is called from its next opening or closing on. Empty: as it was.
+	BusinessName string
 	// Origins are the browser origins that may read answers, as a browser writes them, or "*". Empty: none.
 	Origins []string
 	// Logger takes what goes wrong, and at debug level every request. Nil: slog.Default().
