@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -162,6 +163,15 @@ func TestAStartThatIsCalledOffLeavesNoServer(t *testing.T) {
 	}
 	if _, err := start(ctx, cfg, m); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+	out, err := exec.CommandContext(t.Context(), "ps", "-ww", "-A", "-o", "args=").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if isServer(strings.Fields(line), filepath.Join(cfg.Dir, dataFolder)) {
+			t.Errorf("left behind: %s", line)
+		}
 	}
 	begin(t, cfg)
 }

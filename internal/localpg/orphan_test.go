@@ -57,6 +57,9 @@ func TestAPidFileWhoseNumberBelongsToAnotherProgramIsNotInTheWay(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(data, pidFile), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := clusterAccount(t, s.Home()).own(filepath.Join(data, pidFile)); err != nil {
+		t.Fatal(err)
+	}
 	begin(t, cfg)
 	if err := syscall.Kill(other.Process.Pid, 0); err != nil {
 		t.Errorf("the other program was ended: %v", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,6 +119,27 @@ func TestMembersAreToldWhyThereIsNoServer(t *testing.T) {
 	}
 	_ = keeper.Wait() // it could not clear up either
 	_ = os.RemoveAll(folder)
+}
+
+func TestAKeeperThatFailedAtOnceWaitsForWhoStartedIt(t *testing.T) {
+	t.Parallel()
+	k := &keeper{members: map[*guest]bool{}}
+	joined, left, started := make(chan *guest), make(chan *guest), make(chan outcome, 1)
+	started <- outcome{err: errors.New("broken")}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		k.serve(t.Context(), joined, left, started)
+	}()
+	g := &guest{conn: &net.UnixConn{}} // whose writes fail
+	for _, step := range []chan<- *guest{joined, left} {
+		select {
+		case step <- g:
+		case <-over:
+			t.Fatal("it did not wait to be asked")
+		}
+	}
+	<-over
 }
 
 func TestNewcomersWaitOutATeardown(t *testing.T) {
