@@ -153,7 +153,7 @@ func outcome[S state[S]](answer S, res eventstore.Result) Outcome[S] {
 // not collide again.
 func (s *Service) pause(ctx context.Context, attempt int) error {
 	bound := s.opts.Backoff << min(attempt-1, 6)
-	timer := time.NewTimer(rand.N(bound)) //nolint:gosec // a spread, not a secret
+	timer := time.NewTimer(rand.N(bound))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

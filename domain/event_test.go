@@ -32,11 +32,13 @@ var stored = []struct {
 	{business.Opened{BusinessName: "Orderlog", Message: "open"}, "business.opened", `{"businessName":"Orderlog","message":"open"}`},
 	{business.Closed{BusinessName: "Orderlog", Message: "closed"}, "business.closed", `{"businessName":"Orderlog","message":"closed"}`},
 	{
-		menu.Added{ProductID: productID, Name: "Dosa", Description: "crisp", Price: 450, Currency: "EUR", Available: true}, "product.added",
+		menu.Added{ProductID: productID, Name: "Dosa", Description: "crisp", Price: 450, Currency: "EUR", Available: true},
+		"product.added",
 		`{"productId":"0190b5a0-0000-7000-8000-00000000000b","name":"Dosa","description":"crisp","price":450,"currency":"EUR","available":true}`,
 	},
 	{
-		menu.Updated{ProductID: productID, Price: new(int64(0)), Available: new(false)}, "product.updated",
+		menu.Updated{ProductID: productID, Price: new(int64(0)), Available: new(false)},
+		"product.updated",
 		`{"productId":"0190b5a0-0000-7000-8000-00000000000b","price":0,"available":false}`,
 	},
 	{menu.Archived{ProductID: productID}, "product.archived", `{"productId":"0190b5a0-0000-7000-8000-00000000000b"}`},
@@ -45,7 +47,8 @@ var stored = []struct {
 			OrderID: orderID, OrderNumber: "ORD-000001", CustomerID: "c1", CustomerName: "Ann",
 			Items:    []order.Item{{Product: productID, Name: "Dosa", Quantity: 2, UnitPrice: 450, Total: 900}},
 			Subtotal: 900, TotalAmount: 900, Currency: "EUR", DeliveryAddress: "1 Main St", PaymentMethod: "cod", Note: "hot",
-		}, "order.placed",
+		},
+		"order.placed",
 		`{"orderId":"0190b5a0-0000-7000-8000-00000000000a","orderNumber":"ORD-000001","customerId":"c1","customerName":"Ann",` +
 			`"items":[{"product":"0190b5a0-0000-7000-8000-00000000000b","name":"Dosa","quantity":2,"unitPrice":450,"total":900}],` +
 			`"subtotal":900,"discount":0,"totalAmount":900,"currency":"EUR","deliveryAddress":"1 Main St","paymentMethod":"cod","note":"hot","offerCode":""}`,
@@ -56,7 +59,8 @@ var stored = []struct {
 		`{"orderId":"0190b5a0-0000-7000-8000-00000000000a","orderNumber":"ORD-000001","customerId":"c1","agentId":"a1","from":"ready","to":"out_for_delivery","message":"soon"}`,
 	},
 	{
-		order.Cancelled{OrderID: orderID, OrderNumber: "ORD-000001", CustomerID: "c1", From: order.StatusPlaced, Reason: "late"}, "order.cancelled",
+		order.Cancelled{OrderID: orderID, OrderNumber: "ORD-000001", CustomerID: "c1", From: order.StatusPlaced, Reason: "late"},
+		"order.cancelled",
 		`{"orderId":"0190b5a0-0000-7000-8000-00000000000a","orderNumber":"ORD-000001","customerId":"c1","agentId":"","from":"placed","reason":"late"}`,
 	},
 }

@@ -37,7 +37,6 @@ func (s *Store) runAppender(ctx context.Context) error {
 	var held *request // taken from the queue, but too large for the batch before
 	for {
 		first := held
-		held = nil
 		if first == nil {
 			select {
 			case <-ctx.Done():

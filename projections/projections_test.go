@@ -90,12 +90,11 @@ func TestListsAreReadInPagesThatSurviveInserts(t *testing.T) {
 	w.project(t)
 	views := projections.NewViews(w.pool)
 	var placedIDs []uuid.UUID
-	var last int64
 	for i := range 7 {
-		id, seq := w.place(t, []string{"ann", "bob"}[i%2])
-		placedIDs, last = append(placedIDs, id), seq
+		id, _ := w.place(t, []string{"ann", "bob"}[i%2])
+		placedIDs = append(placedIDs, id)
 	}
-	last = w.move(t, placedIDs[2], "ann", order.StatusConfirmed)
+	last := w.move(t, placedIDs[2], "ann", order.StatusConfirmed)
 	if err := views.WaitFor(t.Context(), last); err != nil {
 		t.Fatal(err)
 	}
@@ -299,8 +298,12 @@ func TestAPageOfChannelsIsTheLogWithoutTheOthers(t *testing.T) {
 		t.Fatalf("the log has %d notifications", len(whole))
 	}
 	for _, channels := range [][]string{
-		{"all"}, {"user:ann"}, {"all", "role:customer", "user:ann"}, {"all", "role:admin", "user:root"},
-		{projections.ChannelOrder(ids[1]), "user:bob", "all"}, {"user:nobody"},
+		{"all"},
+		{"user:ann"},
+		{"all", "role:customer", "user:ann"},
+		{"all", "role:admin", "user:root"},
+		{projections.ChannelOrder(ids[1]), "user:bob", "all"},
+		{"user:nobody"},
 	} {
 		want := slices.Clone(whole)
 		want = slices.DeleteFunc(want, func(n projections.Notification) bool {

@@ -96,7 +96,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		router.AddConsumerHandler(g.Name, eventstore.Topic, subscriber, g.log.Handler(g.project))
+		router.AddConsumerHandler(g.Name, eventstore.Topic, subscriber, g.log.Handler(g.project)) //nolint:contextcheck // the context is the message's
 	}
 	if err := router.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("run the projections: %w", err)

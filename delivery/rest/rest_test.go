@@ -253,7 +253,7 @@ func ask(t *testing.T, h http.Handler, method, path, token string, more ...strin
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	out := reply{status: w.Code, header: w.Result().Header, text: w.Body.String()} //nolint:bodyclose // a recorder's
+	out := reply{status: w.Code, header: w.Result().Header, text: w.Body.String()}
 	if strings.Contains(out.header.Get("Content-Type"), "json") {
 		if err := json.Unmarshal(w.Body.Bytes(), &out.body); err != nil {
 			t.Fatalf("%s %s: not JSON: %s", method, path, out.text)

@@ -24,22 +24,26 @@ func TestOpeningAndClosing(t *testing.T) {
 		then  domain.Event
 	}{
 		"the first opening has a default name and message": {
-			nil, business.SetStatus{IsOpen: true},
+			nil,
+			business.SetStatus{IsOpen: true},
 			business.Opened{BusinessName: business.DefaultName, Message: "We are open and taking orders"},
 		},
 		"a name and a message are kept as given": {
 			nil, business.SetStatus{IsOpen: true, BusinessName: "Dosa House", Message: "Welcome"}, opened,
 		},
 		"closing keeps the name": {
-			[]domain.Event{opened}, business.SetStatus{Message: "Back at six"},
+			[]domain.Event{opened},
+			business.SetStatus{Message: "Back at six"},
 			business.Closed{BusinessName: "Dosa House", Message: "Back at six"},
 		},
 		"opening what is open is an announcement": {
-			[]domain.Event{opened}, business.SetStatus{IsOpen: true, Message: "New menu"},
+			[]domain.Event{opened},
+			business.SetStatus{IsOpen: true, Message: "New menu"},
 			business.Opened{BusinessName: "Dosa House", Message: "New menu"},
 		},
 		"closing what was never open is one too": {
-			nil, business.SetStatus{},
+			nil,
+			business.SetStatus{},
 			business.Closed{BusinessName: business.DefaultName, Message: "We are closed and take no orders for now"},
 		},
 	}

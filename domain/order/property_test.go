@@ -45,7 +45,7 @@ func TestAnOrderTakesOnlyLegalSteps(t *testing.T) {
 }
 
 func (m *machine) place(t *rapid.T) {
-	cmd := drawPlace(t, m.menu)
+	cmd := drawPlace(t)
 	events, err := m.state.Place(cmd, m.menu)
 	if m.state.Version > 0 && err == nil {
 		t.Fatalf("placed twice: %+v", events)
@@ -195,7 +195,7 @@ func drawMenu(t *rapid.T) map[uuid.UUID]menu.Product {
 	return products
 }
 
-func drawPlace(t *rapid.T, onMenu map[uuid.UUID]menu.Product) order.Place {
+func drawPlace(t *rapid.T) order.Place {
 	item := rapid.Custom(func(t *rapid.T) order.PlaceItem {
 		return order.PlaceItem{
 			Product:  rapid.SampledFrom(productIDs).Draw(t, "product"),

@@ -76,7 +76,7 @@ func (c Config) Logger(w io.Writer) *slog.Logger {
 	format := c.LogFormat
 	if format == "" {
 		format = "json"
-		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor fits an int
+		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 			format = "text"
 		}
 	}
@@ -105,7 +105,7 @@ func Load(getenv func(string) string) (Config, error) {
 		LogFormat:             r.oneOf("LOG_FORMAT", "text", "json"),
 		BusinessName:          r.businessName(),
 	}
-	c.ClientOrigins = r.origins(c)
+	c.ClientOrigins = r.origins()
 	r.secrets(c)
 	if len(r.faults) > 0 {
 		return Config{}, faults(r.faults)

@@ -103,7 +103,7 @@ func (r *reader) jwksURL() string {
 	return v
 }
 
-func (r *reader) origins(c Config) []string {
+func (r *reader) origins() []string {
 	var origins []string
 	for entry := range strings.SplitSeq(r.text("CLIENT_URL", DefaultClientURL), ",") {
 		entry = strings.TrimSpace(entry)

@@ -92,7 +92,7 @@ func readSecret(path string) (Secret, error) {
 	if perm := info.Mode().Perm(); perm&0o077 != 0 {
 		return nil, fmt.Errorf("%s can be read by others (mode %o): delete it to have a new one made", path, perm)
 	}
-	content, err := os.ReadFile(path) //nolint:gosec // the operator chose the folder
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("the secret cannot be read: %w", err)
 	}

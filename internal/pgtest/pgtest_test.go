@@ -91,7 +91,7 @@ func TestTheSuperuserReachesTheSameDatabase(t *testing.T) {
 func TestDatabasesDoNotSeeEachOtherAndGoWithTheirTest(t *testing.T) {
 	t.Parallel()
 	var names []string
-	t.Run("inner", func(t *testing.T) { //nolint:paralleltest // the outer test looks at what is left of it
+	t.Run("inner", func(t *testing.T) {
 		for range 2 {
 			conn := connect(t, Database(t))
 			if _, err := conn.Exec(t.Context(), `CREATE TABLE mine ()`); err != nil {

@@ -1,0 +1,46 @@
+# Orderlog. `make` alone says what there is.
+
+GO          ?= go
+TOOLS       := $(CURDIR)/.tools
+GOLANGCI    := v2.15.0
+GOFUMPT     := v0.12.0
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test race lint fmt bench clean
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## run the server, with a PostgreSQL of its own unless DATABASE_URL is set
+	@./bin/app serve
+
+build: ## build bin/app
+	@$(GO) build -o bin/app ./cmd/app
+
+test: ## run all tests, with a PostgreSQL of their own unless TEST_DATABASE_URL is set
+	$(GO) test ./...
+
+race: ## run all tests under the race detector
+	$(GO) test -race ./...
+
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI) $(TOOLS)/gofumpt-$(GOFUMPT) ## check style and layers (the first time builds the linter)
+	@out=$$($(TOOLS)/gofumpt-$(GOFUMPT) -l .); test -z "$$out" || { echo "not formatted, run make fmt:"; echo "$$out"; exit 1; }
+	$(TOOLS)/golangci-lint-$(GOLANGCI) run ./...
+	cd bench && $(GO) vet ./...
+
+fmt: $(TOOLS)/gofumpt-$(GOFUMPT) ## format the code
+	$(TOOLS)/gofumpt-$(GOFUMPT) -w .
+
+bench: ## measure against the peers; NAME=append runs one
+	cd bench && $(GO) run . $(if $(NAME),-name $(NAME))
+
+clean: ## remove what was built; data stays
+	rm -rf bin $(TOOLS)
+
+$(TOOLS)/golangci-lint-$(GOLANGCI):
+	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	mv $(TOOLS)/golangci-lint $@
+
+$(TOOLS)/gofumpt-$(GOFUMPT):
+	GOBIN=$(TOOLS) $(GO) install mvdan.cc/gofumpt@$(GOFUMPT)
+	mv $(TOOLS)/gofumpt $@

@@ -1,0 +1,93 @@
+// Command bench measures Orderlog beside what it is compared with: both on the same database, by the same
+// load generator, in rounds taken in turn, so that what the machine does meanwhile hits both.
+//
+// Each figure that has a target ends in one line for scripts:
+//
+//	RESULT name=append_64 peer=pg_insert ratio=2.71 spread=2.60..2.83 target=1.5 ok
+//
+// The exit code is 1 when a run could not be trusted: an error, or work that was not done. A figure short of
+// its target is said, and is not a failure of the run.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/orderlog/orderlog/internal/localpg"
+	"github.com/orderlog/orderlog/migrations"
+)
+
+// benchmark measures one thing on a fresh database.
+type benchmark struct {
+	name string
+	what string
+	run  func(ctx context.Context, out io.Writer, databaseURL string) error
+}
+
+var benchmarks = []benchmark{
+	{"append", "durable single-event appends with expected version, beside single-row INSERTs", benchAppend},
+	{"latency", "append acknowledged to frame read by a client on loopback, at 200 events a second", benchLatency},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	name := flag.String("name", "", "run only this benchmark")
+	flag.Parse()
+	err := run(ctx, os.Stdout, *name)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench: this run can't be trusted:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out io.Writer, name string) error {
+	ran := false
+	for _, b := range benchmarks {
+		if name != "" && name != b.name {
+			continue
+		}
+		ran = true
+		fmt.Fprintf(out, "\n== %s: %s\n", b.name, b.what)
+		if err := onFreshDatabase(ctx, func(url string) error { return b.run(ctx, out, url) }); err != nil {
+			return fmt.Errorf("%s: %w", b.name, err)
+		}
+	}
+	if !ran {
+		return fmt.Errorf("there is no benchmark %q", name)
+	}
+	return nil
+}
+
+// onFreshDatabase runs f on a migrated PostgreSQL with its default settings: it waits for the disk.
+func onFreshDatabase(ctx context.Context, f func(url string) error) error {
+	dir, err := os.MkdirTemp("", "orderlog-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the server's user has to get through
+		return err
+	}
+	pg, err := localpg.Start(ctx, localpg.Config{Dir: filepath.Join(dir, "postgres"), Settings: map[string]string{"max_connections": "300"}})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = pg.Stop(context.WithoutCancel(ctx)) }()
+	if err := migrations.Up(ctx, pg.URL("")); err != nil {
+		return err
+	}
+	return f(pg.URL(""))
+}
+
+func machine() string {
+	return fmt.Sprintf("%s/%s, %d cores, %s, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(),
+		time.Now().UTC().Format("2006-01-02"))
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/orderlog/orderlog/commands"
+	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/delivery/rest"
+	"github.com/orderlog/orderlog/delivery/ws"
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/eventstore"
+	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/internal/config"
+	"github.com/orderlog/orderlog/projections"
+)
+
+// maxLag is how far a projection may be behind for the node to call itself ready.
+const maxLag = 10 * time.Second
+
+// node is one process's parts and how they hang together; the way of an event is read from top to bottom.
+type node struct {
+	pool      *pgxpool.Pool
+	store     *eventstore.Store
+	listener  *eventstore.Listener
+	runner    *projections.Runner
+	retention *projections.Retention
+	hub       *delivery.Hub
+	socket    *ws.Handler
+	verifier  *auth.Verifier
+	handler   http.Handler
+	draining  atomic.Bool
+}
+
+// newNode wires the parts; nothing runs yet.
+func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *slog.Logger) (*node, error) {
+	n := &node{pool: pool}
+	var err error
+	n.verifier, err = auth.New(ctx, auth.Config{
+		Secret: cfg.JWTSecret, JWKSURL: cfg.JWKSURL, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	n.store = eventstore.Open(pool, eventstore.Options{Logger: log.With("component", "eventstore")})
+	service := commands.New(n.store, commands.NewSequenceNumbers(pool), commands.Options{})
+
+	n.listener = eventstore.NewListener(pool, log, eventstore.EventsChannel, projections.FeedChannel)
+	feed := projections.NewFeed(pool)
+	n.runner = projections.NewRunner(pool, n.listener, log,
+		projections.Group{Name: projections.GroupFeed, Models: []projections.Model{feed}, Committed: feed.Announce},
+		projections.Group{Name: projections.GroupViews, Models: []projections.Model{
+			projections.Orders{}, projections.Products{}, projections.Business{},
+		}},
+	)
+	n.retention = projections.NewRetention(pool, cfg.NotificationRetention, log)
+
+	feedLog := projections.NewFeedLog(pool)
+	grown, _ := n.listener.Signal(projections.FeedChannel)
+	n.hub = delivery.NewHub(delivery.Config{Feed: feedLog, Hint: grown, Logger: log})
+	n.socket = ws.New(ws.Config{
+		Hub: n.hub, Verifier: n.verifier, Access: access{service}, Origins: cfg.ClientOrigins, Logger: log,
+	})
+	api, err := rest.New(rest.Config{
+		Verifier: n.verifier, Commands: service, Views: projections.NewViews(pool), Feed: feedLog, Ready: n,
+		BusinessName: cfg.BusinessName, Origins: cfg.ClientOrigins, Logger: log, Version: version(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/ws", n.socket)
+	mux.Handle("/", api)
+	n.handler = mux
+	return n, nil
+}
+
+// Run runs the parts until ctx ends or one of them fails.
+func (n *node) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for name, part := range map[string]func(context.Context) error{
+		"keys":        n.verifier.Run,
+		"event store": n.store.Run,
+		"listener":    n.listener.Run,
+		"projections": n.runner.Run,
+		"retention":   n.retention.Run,
+		"hub":         n.hub.Run,
+	} {
+		g.Go(func() error {
+			if err := part(ctx); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// Ready tells whether this node should be given requests: the database answers, the projections are within
+// bounds, and it is not about to stop.
+func (n *node) Ready(ctx context.Context) (rest.Readiness, error) {
+	lags, err := projections.Lags(ctx, n.pool)
+	if err != nil {
+		return rest.Readiness{Components: []rest.Component{{Name: "database", Detail: "it does not answer"}}}, nil
+	}
+	r := rest.Readiness{Components: []rest.Component{
+		{Name: "server", Ready: !n.draining.Load()},
+		{Name: "database", Ready: true},
+		{Name: "hub", Ready: n.hub.Err() == nil && n.hub.Position() >= 0},
+	}}
+	failing := make(map[string]eventstore.GroupStatus)
+	for _, s := range n.runner.Status() {
+		if s.Failures > 0 {
+			failing[s.Name] = s
+		}
+	}
+	for _, l := range lags {
+		c := rest.Component{
+			Name: "projection " + l.Group, Ready: l.Age <= maxLag,
+			Detail: fmt.Sprintf("at seq %d of %d", l.Position, l.Head),
+		}
+		if s, fails := failing[l.Group]; fails {
+			c.Ready = false
+			c.Detail += fmt.Sprintf("; it fails at seq %d, see the log", s.FailedSeq)
+		}
+		r.Components = append(r.Components, c)
+	}
+	r.Ready = true
+	for _, c := range r.Components {
+		r.Ready = r.Ready && c.Ready
+	}
+	return r, nil
+}
+
+// access lets connections into the rooms of orders.
+type access struct{ service *commands.Service }
+
+func (a access) CanSeeOrder(ctx context.Context, user auth.Identity, orderID uuid.UUID) (bool, error) {
+	return a.service.MayFollow(ctx, domain.Actor{UserID: user.UserID, Role: user.Role, Name: user.Name}, orderID)
+}
