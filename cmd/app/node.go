@@ -66,7 +66,7 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 
 	feedLog := projections.NewFeedLog(pool)
 	grown, _ := n.listener.Signal(projections.FeedChannel)
-	n.hub = delivery.NewHub(delivery.Config{Feed: feedLog, Hint: grown, Logger: log})
+	n.hub = delivery.New(delivery.Config{Feed: feedLog, Hint: grown, Logger: log})
 	n.socket = ws.New(ws.Config{
 		Hub: n.hub, Verifier: n.verifier, Access: access{service}, Origins: cfg.ClientOrigins, Logger: log,
 	})

@@ -45,7 +45,8 @@ func ensureSecret(dir, name string) (Secret, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return secret, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	// Others may pass through, to the database whose server may run as another user; they may not look around.
+	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // the secrets themselves are 0600
 		return nil, fmt.Errorf("the folder for the secrets cannot be made (%w): set DATA_DIR to one that can be written", err)
 	}
 	if err := publishSecret(dir, path); err != nil {

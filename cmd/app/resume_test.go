@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/pgtest"
+	"github.com/orderlog/orderlog/projections"
+)
+
+// subscribers are clients of all roles, each with the channels whose events it must get.
+type subscriber struct {
+	*client
+	name     string
+	channels []string
+}
+
+func subscribers(t *testing.T, n int) []*subscriber {
+	t.Helper()
+	var all []*subscriber
+	for i := range n {
+		name, role := fmt.Sprintf("customer-%d", i%30), domain.RoleCustomer
+		switch {
+		case i >= n-5:
+			name, role = fmt.Sprintf("courier-%d", i), domain.RoleDelivery
+		case i >= n-15:
+			name, role = fmt.Sprintf("admin-%d", i), domain.RoleAdmin
+		}
+		all = append(all, &subscriber{
+			client: &client{token: tokenFor(t, name, role)}, name: name,
+			channels: []string{projections.ChannelAll, projections.ChannelRole(role), projections.ChannelUser(name)},
+		})
+	}
+	return all
+}
+
+// follow stays connected for a random while, again and again, until enough says that it is.
+func (s *subscriber) follow(ctx context.Context, server func() string, enough func() bool) error {
+	for !enough() {
+		conn, err := s.connect(ctx, server())
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			continue // the server is away
+		}
+		// From "before the answer" over "in the middle of the replay" to "live".
+		for left := rand.IntN(40); left > 0 && !enough(); left-- {
+			if _, err = conn.next(); err != nil {
+				break
+			}
+		}
+		conn.cut()
+		var fault faultError
+		if errors.As(err, &fault) {
+			return fmt.Errorf("%s: %w", s.name, fault)
+		}
+	}
+	return nil
+}
+
+// finish connects once more and reads until it is told that it has everything.
+func (s *subscriber) finish(ctx context.Context, server string) error {
+	conn, err := s.connect(ctx, server)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	for {
+		f, err := conn.next()
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		if f.Event == "caught_up" {
+			return nil
+		}
+	}
+}
+
+// check compares what a subscriber got with what the log says it must have got.
+func (s *subscriber) check(t *testing.T, feed *projections.FeedLog) (events int) {
+	t.Helper()
+	var want []int64
+	for after := int64(0); ; {
+		page, err := feed.ReadChannels(t.Context(), s.channels, after, 500)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range page.Items {
+			want = append(want, n.Seq)
+		}
+		if after = page.Position; !page.More {
+			break
+		}
+	}
+	if !slices.Equal(s.got, want) {
+		t.Errorf("%s got %d events, its channels have %d:\n got %v\nwant %v", s.name, len(s.got), len(want), s.got, want)
+	}
+	return len(want)
+}
+
+// shopkeeping places orders and moves them on until it was done n times; each call is expected to pass.
+func shopkeeping(t *testing.T, s *server, product string, n int) (lastSeq int64) {
+	t.Helper()
+	admin := tokenFor(t, "boss", domain.RoleAdmin)
+	var last atomic.Int64
+	var wg sync.WaitGroup
+	jobs := make(chan int)
+	for range 4 {
+		wg.Go(func() {
+			for i := range jobs {
+				customer := tokenFor(t, fmt.Sprintf("customer-%d", i%30), domain.RoleCustomer)
+				a, err := s.call(t.Context(), "POST", "/api/v1/orders", customer, orderOf(product))
+				if err != nil || a.status != 201 {
+					t.Errorf("order %d: %v %v", i, a, err)
+					continue
+				}
+				path := fmt.Sprintf("/api/v1/orders/%s", a.body["id"])
+				if i%4 == 3 {
+					a, err = s.call(t.Context(), "POST", path+"/cancel", customer, map[string]any{"reason": "changed my mind"})
+				} else {
+					for _, to := range []string{"confirmed", "preparing", "ready"} {
+						a, err = s.call(t.Context(), "PATCH", path+"/status", admin, map[string]any{"status": to})
+						if err != nil || a.status != 200 {
+							break
+						}
+					}
+				}
+				if err != nil || a.status != 200 {
+					t.Errorf("order %d: %v %v", i, a, err)
+				}
+				if i%20 == 0 {
+					a, err = s.call(t.Context(), "PATCH", "/api/v1/business/status", admin, map[string]any{"isOpen": true, "message": fmt.Sprint("still open, ", i)})
+					if err != nil || a.status != 200 {
+						t.Errorf("announcement %d: %v %v", i, a, err)
+					}
+				}
+				for seq := a.seq(); ; {
+					if old := last.Load(); old >= seq || last.CompareAndSwap(old, seq) {
+						break
+					}
+				}
+			}
+		})
+	}
+	for i := range n {
+		jobs <- i
+	}
+	close(jobs)
+	wg.Wait()
+	return last.Load()
+}
+
+// TestFiftyClientsMissNothing is the promise of the product: whatever the network does to a client, it ends
+// with exactly the events of its channels, in order, once.
+func TestFiftyClientsMissNothing(t *testing.T) {
+	t.Parallel()
+	const clients, cutsEach, orders = 50, 22, 250
+	url := pgtest.Database(t)
+	s := start(t, serverSettings(url))
+	product := s.openShop(t)
+	all := subscribers(t, clients)
+
+	var produced atomic.Bool
+	var wg sync.WaitGroup
+	for _, sub := range all {
+		wg.Go(func() {
+			err := sub.follow(t.Context(), func() string { return s.url }, func() bool { return produced.Load() && sub.cuts >= cutsEach })
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	last := shopkeeping(t, s, product, orders)
+	feed := projections.NewFeedLog(connectPool(t, url))
+	awaitFeed(t, feed, last)
+	produced.Store(true)
+	wg.Wait()
+
+	cuts, events := 0, 0
+	for _, sub := range all {
+		if err := sub.finish(t.Context(), s.url); err != nil {
+			t.Error(err)
+		}
+		events += sub.check(t, feed)
+		cuts += sub.cuts
+	}
+	if cuts < 1000 {
+		t.Errorf("the clients were cut %d times, want 1000", cuts)
+	}
+	t.Logf("%d clients, %d cuts, %d events in the log, %d deliveries", clients, cuts, last, events)
+}
+
+func awaitFeed(t *testing.T, feed *projections.FeedLog, seq int64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	eventually(t, fmt.Sprintf("the feed to reach %d", seq), func() bool {
+		b, err := feed.Bounds(ctx)
+		return err == nil && b.Position >= seq
+	})
+}
