@@ -1,0 +1,56 @@
+package ws
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/domain"
+)
+
+// closing is how a connection ends. The zero value is a connection that is gone: there is nobody to tell.
+type closing struct {
+	code   int
+	reason string
+	last   []byte // an object to send before; may be nil
+}
+
+// closeFor ends a connection because of a code, whose name is the reason.
+func closeFor(code domain.Code) closing {
+	return closing{code: delivery.OutcomeOf(code).Close, reason: string(code)}
+}
+
+// goingAway ends a connection because the server stops, and asks the client to come back after a while.
+func goingAway(after time.Duration) closing {
+	return closing{
+		code: websocket.CloseGoingAway, reason: "going_away",
+		last: encodeAnswer(answer{Event: "reconnect", Data: reconnect{AfterMs: after.Milliseconds()}}),
+	}
+}
+
+// closeOf says how to answer an error of the socket's reader.
+func closeOf(err error) closing {
+	var byPeer *websocket.CloseError
+	switch {
+	case errors.As(err, &byPeer):
+		switch byPeer.Code {
+		case websocket.CloseAbnormalClosure: // no close frame came
+			return closing{}
+		case websocket.CloseNoStatusReceived:
+			return closing{code: websocket.CloseNormalClosure}
+		}
+		return closing{code: byPeer.Code}
+	case isProtocolError(err):
+		return closeFor(delivery.CodeBadMessage)
+	}
+	return closing{}
+}
+
+// isProtocolError tells frames that break RFC 6455 from a connection that is broken. The library has no type for them.
+func isProtocolError(err error) bool {
+	const prefix = "websocket: "
+	text := err.Error()
+	return len(text) > len(prefix) && text[:len(prefix)] == prefix
+}

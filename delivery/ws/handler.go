@@ -1,0 +1,259 @@
+// Package ws serves the notification log over WebSocket, subprotocols orderlog.v1 and orderlog.v1.batch.
+//
+// A connection is told, in one order, of everything: answers, events, caught_up and checkpoints are written by one
+// goroutine, and nothing after the close frame. Events rise in seq; each names the seq the connection was told of
+// before it, so a client can prove that it missed nothing. What a connection may see comes from its token alone.
+//
+// Everything is bounded: connections, the time to register, messages, their size, rooms, and what waits to be
+// written. A client that reads slowly loses its queue, not its events; it is closed when nothing can be written.
+package ws
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/gorilla/websocket"
+
+	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/internal/auth"
+)
+
+// The subprotocols. A client that asks for none gets V1.
+const (
+	V1      = "orderlog.v1"
+	V1Batch = "orderlog.v1.batch" // a text message holds one or more objects, one a line
+)
+
+// Verifier judges tokens. A token that it refuses is an auth.ErrUnauthenticated, and an auth.ErrTokenExpired when
+// that is all that is wrong; any other error means that it cannot tell now.
+type Verifier interface {
+	Verify(ctx context.Context, token string) (auth.Identity, error)
+}
+
+// Access says who may follow what.
+type Access interface {
+	// CanSeeOrder says whether the user may see an order. An order that is not there is a domain.Error not_found.
+	CanSeeOrder(ctx context.Context, user auth.Identity, orderID uuid.UUID) (bool, error)
+}
+
+// Config of a Handler. Hub, Verifier and Access are required.
+type Config struct {
+	Hub      *delivery.Hub
+	Verifier Verifier
+	Access   Access
+	// Origins are the browser origins that may connect, such as "https://shop.example"; "*" allows all. A client
+	// that sends no Origin is no browser and is allowed.
+	Origins []string
+	// Logger gets what goes wrong on this side. Default: slog.Default().
+	Logger *slog.Logger
+
+	// RegisterTimeout is how long a connection may take to register. Default 10 s.
+	RegisterTimeout time.Duration
+	// CheckpointInterval is how long a connection that has caught up may hear nothing. Default 10 s.
+	CheckpointInterval time.Duration
+	// WriteTimeout is how long not a byte may get through to a client before it is closed. Default 30 s.
+	WriteTimeout time.Duration
+	// PingInterval and PongTimeout find connections that are half open: a ping goes out each interval, and one that
+	// was not heard of for the timeout is dropped. Defaults 30 s and 90 s.
+	PingInterval, PongTimeout time.Duration
+	// CloseTimeout is how long a client may take to read the close frame and to answer it. Default 10 s.
+	CloseTimeout time.Duration
+	// ReconnectSpread is the longest time after which clients are asked to return at a shutdown. Default 5 s.
+	ReconnectSpread time.Duration
+
+	// MaxConnections bounds the connections and MaxUnregistered those that have not registered yet; beyond, the
+	// handshake is answered 503. Defaults 100,000 and 2,000.
+	MaxConnections, MaxUnregistered int
+	// MaxMessageBytes bounds a client's message. Default 64 KiB.
+	MaxMessageBytes int
+	// MaxMessages a client may send in RateWindow. Defaults 100 and 10 s.
+	MaxMessages int
+	RateWindow  time.Duration
+	// MaxRooms bounds the rooms a connection joins. Default 100.
+	MaxRooms int
+	// MaxJoinEvents and MaxJoinBytes bound the events in the answer to a join. Defaults 500 and 256 KiB.
+	MaxJoinEvents, MaxJoinBytes int
+	// SocketBuffer bounds what the kernel keeps for a client that reads slowly. Default 128 KiB.
+	SocketBuffer int
+}
+
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	byDefault(&c.RegisterTimeout, 10*time.Second)
+	byDefault(&c.CheckpointInterval, 10*time.Second)
+	byDefault(&c.WriteTimeout, 30*time.Second)
+	byDefault(&c.PingInterval, 30*time.Second)
+	byDefault(&c.PongTimeout, 90*time.Second)
+	byDefault(&c.CloseTimeout, 10*time.Second)
+	byDefault(&c.ReconnectSpread, 5*time.Second)
+	byDefault(&c.MaxConnections, 100_000)
+	byDefault(&c.MaxUnregistered, 2_000)
+	byDefault(&c.MaxMessageBytes, 64<<10)
+	byDefault(&c.MaxMessages, 100)
+	byDefault(&c.RateWindow, 10*time.Second)
+	byDefault(&c.MaxRooms, 100)
+	byDefault(&c.MaxJoinEvents, 500)
+	byDefault(&c.MaxJoinBytes, 256<<10)
+	byDefault(&c.SocketBuffer, 128<<10)
+	return c
+}
+
+func byDefault[T int | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}
+
+// Handler upgrades requests and serves their connections. It is safe for concurrent use.
+type Handler struct {
+	cfg      Config
+	upgrader websocket.Upgrader
+
+	accepted     atomic.Int64
+	unregistered atomic.Int64
+
+	mu      sync.Mutex
+	conns   map[*conn]struct{}
+	closing bool
+	running sync.WaitGroup // one a connection
+}
+
+// Stats counts connections.
+type Stats struct {
+	Accepted     int64 // since the handler was made
+	Open         int64
+	Unregistered int64 // of the open ones
+}
+
+// New returns a handler. Shutdown ends what it has started.
+func New(cfg Config) *Handler {
+	h := &Handler{cfg: cfg.withDefaults(), conns: map[*conn]struct{}{}}
+	h.upgrader = websocket.Upgrader{
+		HandshakeTimeout: h.cfg.RegisterTimeout,
+		ReadBufferSize:   1 << 10,        // clients send little, and there are many of them
+		WriteBufferPool:  new(sync.Pool), // never used: frames are written by the connection's own writer
+		Subprotocols:     []string{V1Batch, V1},
+		CheckOrigin:      func(r *http.Request) bool { return originAllowed(h.cfg.Origins, r.Header.Get("Origin")) },
+	}
+	return h
+}
+
+func originAllowed(allowed []string, origin string) bool {
+	if origin == "" {
+		return true
+	}
+	for _, o := range allowed {
+		if o == "*" || strings.EqualFold(strings.TrimSuffix(o, "/"), origin) {
+			return true
+		}
+	}
+	return false
+}
+
+// Stats returns a snapshot of the counters.
+func (h *Handler) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Stats{Accepted: h.accepted.Load(), Open: int64(len(h.conns)), Unregistered: h.unregistered.Load()}
+}
+
+// ServeHTTP upgrades the request and returns; the connection is served until it ends or Shutdown.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.unregistered.Add(1) > int64(h.cfg.MaxUnregistered) || !h.admits() {
+		h.unregistered.Add(-1)
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many connections: come back in a moment", http.StatusServiceUnavailable)
+		return
+	}
+	upgraded, err := h.upgrader.Upgrade(hijacker{w}, r, nil)
+	if err != nil { // the upgrader has answered
+		h.unregistered.Add(-1)
+		h.cfg.Logger.DebugContext(r.Context(), "a WebSocket handshake was refused", "remote", r.RemoteAddr, "error", err)
+		return
+	}
+	c := newConn(h, upgraded, r.Header.Get("Authorization"))
+	if !h.add(c) {
+		h.unregistered.Add(-1)
+		_ = c.net.Close() // the server stops: there is nobody to tell
+		return
+	}
+	h.accepted.Add(1)
+	// The connection outlives the request, so that what the HTTP server keeps for one is freed.
+	ctx := context.WithoutCancel(r.Context())
+	go func() {
+		defer h.running.Done()
+		defer h.remove(c)
+		c.run(ctx)
+	}()
+}
+
+func (h *Handler) admits() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.closing && len(h.conns) < h.cfg.MaxConnections
+}
+
+func (h *Handler) add(c *conn) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closing {
+		return false
+	}
+	h.conns[c] = struct{}{}
+	h.running.Add(1)
+	return true
+}
+
+func (h *Handler) remove(c *conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.conns, c)
+}
+
+// Shutdown asks every client to come back a random while later, closes with 1001 and waits for all connections to
+// end. When ctx ends first they are cut, and its error is returned. New handshakes are refused.
+func (h *Handler) Shutdown(ctx context.Context) error {
+	h.mu.Lock()
+	h.closing = true
+	conns := make([]*conn, 0, len(h.conns))
+	for c := range h.conns {
+		conns = append(conns, c)
+	}
+	h.mu.Unlock()
+	for _, c := range conns {
+		spread := h.cfg.ReconnectSpread
+		after := spread/10 + rand.N(spread) //nolint:gosec // a spread, not a secret
+		c.expel(goingAway(after))
+	}
+	ended := make(chan struct{})
+	go func() {
+		h.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, c := range conns {
+		_ = c.net.Close() // both goroutines of the connection see it
+	}
+	<-ended
+	return ctx.Err()
+}
+
+// hijacker gives the upgrader a connection that it cannot write to once the handshake is done, because the
+// connection's writer is the only one that may.
+type hijacker struct{ http.ResponseWriter }
+
+// Unwrap lets http.ResponseController find the writer below.
+func (h hijacker) Unwrap() http.ResponseWriter { return h.ResponseWriter }

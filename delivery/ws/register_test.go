@@ -1,0 +1,272 @@
+package ws
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/domain"
+)
+
+func TestRegisterWithoutCursorIsLiveFromItsSeq(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{before: func(m *memoryFeed) { m.add("all"); m.add("all") }})
+	c := s.dial(t, nil)
+	m := c.register("ann", domain.RoleCustomer, `,"userId":"ann","role":"customer"`)
+	if d := m.Data; d.UserID != "ann" || d.Role != "customer" || d.Log != s.feed.id.String() || d.Seq != 2 || d.Recovered ||
+		!slices.Equal(d.Channels, []string{"all", "role:customer", "user:ann"}) || d.Refused == nil {
+		t.Fatalf("got %s", m.raw)
+	}
+	s.feed.add("role:admin") // not for her
+	s.feed.add("user:ann", "all")
+	s.feed.add("role:customer")
+	c.expectEvents(2, 4, 5)
+}
+
+func TestCursorIsReplayedThenCaughtUpThenLive(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{
+		hub: func(c *delivery.Config) { c.RingFrames, c.PageSize = 3, 2 },
+		before: func(m *memoryFeed) {
+			for range 10 {
+				m.add("user:ann")
+			}
+			m.add()
+		},
+	})
+	c := s.dial(t, nil, V1)
+	if c.Subprotocol() != V1 {
+		t.Fatalf("subprotocol %q", c.Subprotocol())
+	}
+	m := c.register("ann", domain.RoleCustomer, `,"lastSeq":3,"log":"`+s.feed.id.String()+`"`)
+	if !m.Data.Recovered || m.Data.Seq != 11 {
+		t.Fatalf("got %s", m.raw)
+	}
+	c.expectEvents(3, 4, 5, 6, 7, 8, 9, 10)
+	if m := c.expect("caught_up"); m.Data.Seq != 11 {
+		t.Fatalf("got %s", m.raw)
+	}
+	s.feed.add("all")
+	c.expectEvents(11, 12)
+}
+
+func TestCursorZeroIsAllThatIsHeld(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{before: func(m *memoryFeed) {
+		for range 6 {
+			m.add("all")
+		}
+		m.floor = 4
+	}})
+	c := s.dial(t, nil)
+	if m := c.register("ann", domain.RoleCustomer, `,"lastSeq":0,"log":"another"`); !m.Data.Recovered {
+		t.Fatalf("got %s", m.raw)
+	}
+	c.expectEvents(0, 5, 6)
+	c.expect("caught_up")
+}
+
+func TestCursorThatCannotBeResumedIsToldSo(t *testing.T) {
+	t.Parallel()
+	for reason, more := range map[string]string{
+		"expired":       `,"lastSeq":3`,
+		"ahead":         `,"lastSeq":11`,
+		"different_log": `,"lastSeq":8,"log":"6b0f3a3e-0000-4000-8000-000000000000"`,
+	} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, options{before: func(m *memoryFeed) {
+				for range 10 {
+					m.add("all")
+				}
+				m.floor = 4
+			}})
+			c := s.dial(t, nil)
+			if m := c.register("ann", domain.RoleCustomer, more); m.Data.Recovered || m.Data.Seq != 10 {
+				t.Fatalf("got %s", m.raw)
+			}
+			if m := c.expect("resync"); m.Data.Reason != reason || m.Data.Seq != 10 {
+				t.Fatalf("got %s", m.raw)
+			}
+			s.feed.add("all")
+			c.expectEvents(10, 11)
+		})
+	}
+}
+
+func TestCursorWithinBoundsIsGood(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{before: func(m *memoryFeed) {
+		for range 10 {
+			m.add("all")
+		}
+		m.floor, m.behind = 4, 2
+	}})
+	for cursor, want := range map[string][]int64{"4": {5, 6, 7, 8}, "8": nil} {
+		c := s.dial(t, nil)
+		c.register("ann", domain.RoleCustomer, `,"lastSeq":`+cursor)
+		prev := int64(4)
+		if want == nil {
+			prev = 8
+		}
+		c.expectEvents(prev, want...)
+		c.expect("caught_up")
+	}
+	// The log's head decides what is ahead, not how far the notification log has come.
+	c := s.dial(t, nil)
+	if m := c.register("ann", domain.RoleCustomer, `,"lastSeq":10`); !m.Data.Recovered {
+		t.Fatalf("got %s", m.raw)
+	}
+	s.feed.mu.Lock()
+	s.feed.behind = 0
+	s.feed.mu.Unlock()
+	s.feed.add("all")
+	if m := c.hear(); m.Event == "caught_up" {
+		if m.Data.Seq < 10 {
+			t.Fatalf("got %s", m.raw)
+		}
+		c.expectEvents(m.Data.Seq, 11)
+	} else if m.Seq != 11 || *m.Prev != 10 {
+		t.Fatalf("got %s", m.raw)
+	}
+}
+
+func TestRetentionThatPassesAReplayIsToldAsResync(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{
+		hub: func(c *delivery.Config) { c.RingFrames, c.PageSize = 1, 2 },
+		before: func(m *memoryFeed) {
+			for range 10 {
+				m.add("all")
+			}
+		},
+	})
+	reads := 0
+	s.feed.mu.Lock()
+	s.feed.onRead = func() {
+		if reads++; reads == 2 {
+			s.feed.mu.Lock()
+			s.feed.floor = 6
+			s.feed.mu.Unlock()
+		}
+	}
+	s.feed.mu.Unlock()
+	c := s.dial(t, nil)
+	c.register("ann", domain.RoleCustomer, `,"lastSeq":1`)
+	c.expectEvents(1, 2, 3)
+	if m := c.expect("resync"); m.Data.Reason != "expired" || m.Data.Seq != 10 {
+		t.Fatalf("got %s", m.raw)
+	}
+	s.feed.add("all")
+	c.expectEvents(10, 11)
+}
+
+func TestRoomsAreJudgedAnewAtRegistration(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{before: func(m *memoryFeed) { m.add("order:" + order1.String()) }})
+	c := s.dial(t, nil)
+	m := c.register("ann", domain.RoleCustomer, `,"lastSeq":0,"rooms":["order:`+order1.String()+`","order:`+order3.String()+`","nonsense","order:`+"00000000-0000-0000-0000-000000000000"+`"]`)
+	if d := m.Data; !slices.Equal(d.Channels, []string{"all", "role:customer", "user:ann", "order:" + order1.String()}) || len(d.Refused) != 3 {
+		t.Fatalf("got %s", m.raw)
+	}
+	c.expectEvents(0, 1)
+}
+
+func TestTokenOfTheHandshake(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{})
+	c := s.dial(t, http.Header{"Authorization": {"Bearer " + token("ann", domain.RoleAdmin, time.Hour)}})
+	c.say(`{"event":"register","id":"r"}`)
+	if m := c.expect("registered"); m.Data.Role != "admin" {
+		t.Fatalf("got %s", m.raw)
+	}
+	if m := c.hear(); m.Ack != "r" || m.Data.UserID != "ann" {
+		t.Fatalf("got %s", m.raw)
+	}
+	seed := s.dial(t, nil)
+	seed.say(`{"event":"register","data":{"token":"Bearer %s"}}`, token("ann", domain.RoleAdmin, time.Hour))
+	seed.expect("registered")
+}
+
+func TestRegistrationsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	good := token("ann", domain.RoleCustomer, time.Hour)
+	s := serve(t, options{})
+	for name, tc := range map[string]struct {
+		say    string
+		code   int
+		reason string
+	}{
+		"no token":              {`{"event":"register","data":{}}`, 4401, "unauthenticated"},
+		"bad token":             {`{"event":"register","data":{"token":"nonsense"}}`, 4401, "unauthenticated"},
+		"expired token":         {`{"event":"register","data":{"token":"` + token("ann", domain.RoleCustomer, -time.Second) + `"}}`, 4401, "token_expired"},
+		"keys not there":        {`{"event":"register","data":{"token":"unavailable"}}`, 1013, "unavailable"},
+		"another user":          {`{"event":"register","data":{"token":"` + good + `","userId":"bob"}}`, 4403, "forbidden"},
+		"another role":          {`{"event":"register","data":{"token":"` + good + `","role":"admin"}}`, 4403, "forbidden"},
+		"negative cursor":       {`{"event":"register","data":{"token":"` + good + `","lastSeq":-1}}`, 4400, "bad_message"},
+		"broken cursor":         {`{"event":"register","data":{"token":"` + good + `","lastSeq":1.5}}`, 4400, "bad_message"},
+		"cursor that is text":   {`{"event":"register","data":{"token":"` + good + `","lastSeq":"1"}}`, 4400, "bad_message"},
+		"data that is a list":   {`{"event":"register","data":[]}`, 4400, "bad_message"},
+		"another message first": {`{"event":"ping"}`, 4401, "unauthenticated"},
+		"rights not known":      {`{"event":"register","data":{"token":"` + good + `","rooms":["order:` + brokenOrder.String() + `"]}}`, 1013, "unavailable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := s.dial(t, nil)
+			c.say("%s", tc.say)
+			c.expectClose(tc.code, tc.reason)
+		})
+	}
+}
+
+func TestRegistrationHasItsTime(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{ws: func(c *Config) { c.RegisterTimeout = 30 * time.Millisecond }})
+	s.dial(t, nil).expectClose(4408, "register_timeout")
+}
+
+func TestRegisteringTwiceIsAnError(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{})
+	c := s.dial(t, nil)
+	c.register("ann", domain.RoleCustomer, "")
+	c.say(`{"event":"register","data":{"token":"x"}}`)
+	if m := c.expect("error"); m.Data.Code != "already_registered" {
+		t.Fatalf("got %s", m.raw)
+	}
+	c.say(`{"event":"ping"}`)
+	c.expect("pong")
+}
+
+func TestTokenThatExpiresEndsTheConnectionUnlessRefreshed(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{})
+	say := func(c *client, ttl time.Duration) {
+		c.say(`{"event":"register","data":{"token":%q}}`, token("ann", domain.RoleCustomer, ttl))
+		c.expect("registered")
+	}
+	brief, lasting := s.dial(t, nil), s.dial(t, nil)
+	say(brief, 300*time.Millisecond)
+	say(lasting, 300*time.Millisecond)
+	lasting.say(`{"event":"refresh","data":{"token":%q},"id":7}`, token("ann", domain.RoleCustomer, time.Hour))
+	if m := lasting.hear(); m.Ack != 7.0 || m.Error != nil {
+		t.Fatalf("got %s", m.raw)
+	}
+	lasting.say(`{"event":"refresh","data":{"token":"nonsense"},"id":8}`)
+	if m := lasting.hear(); m.Error == nil || m.Error.Code != "unauthenticated" {
+		t.Fatalf("got %s", m.raw)
+	}
+	brief.expectClose(4401, "token_expired")
+	lasting.say(`{"event":"ping"}`)
+	lasting.expect("pong")
+	for _, other := range []string{
+		token("bob", domain.RoleCustomer, time.Hour), token("ann", domain.RoleAdmin, time.Hour),
+	} {
+		c := s.dial(t, nil)
+		say(c, time.Hour)
+		c.say(`{"event":"refresh","data":{"token":%q}}`, other)
+		c.expectClose(4403, "forbidden")
+	}
+}
