@@ -2,6 +2,7 @@ package ws
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -50,7 +51,6 @@ func closeOf(err error) closing {
 
 // isProtocolError tells frames that break RFC 6455 from a connection that is broken. The library has no type for them.
 func isProtocolError(err error) bool {
-	const prefix = "websocket: "
-	text := err.Error()
-	return len(text) > len(prefix) && text[:len(prefix)] == prefix
+	var byPeer *websocket.CloseError
+	return !errors.As(err, &byPeer) && strings.HasPrefix(err.Error(), "websocket: ")
 }

@@ -231,7 +231,7 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	h.mu.Unlock()
 	for _, c := range conns {
 		spread := h.cfg.ReconnectSpread
-		after := spread/10 + rand.N(spread) //nolint:gosec // a spread, not a secret
+		after := spread/10 + rand.N(spread)
 		c.expel(goingAway(after))
 	}
 	ended := make(chan struct{})

@@ -70,18 +70,18 @@ func (w *wire) closeText() {
 	header, size := w.buf[w.text:], len(w.buf)-w.text-4
 	switch {
 	case size <= longestControl:
-		header[1] = byte(size)
+		header[1] = byte(size) //nolint:gosec // just compared
 		copy(header[2:], header[4:])
 		w.buf = w.buf[:len(w.buf)-2]
 	case size <= 0xFFFF:
 		header[1] = 126
-		binary.BigEndian.PutUint16(header[2:], uint16(size)) //nolint:gosec // just compared
+		binary.BigEndian.PutUint16(header[2:], uint16(size))
 	default:
 		w.buf = append(w.buf, 0, 0, 0, 0, 0, 0)
 		header = w.buf[w.text:]
 		copy(header[10:], header[4:4+size])
 		header[1] = 127
-		binary.BigEndian.PutUint64(header[2:], uint64(size)) //nolint:gosec // a length is not negative
+		binary.BigEndian.PutUint64(header[2:], uint64(size))
 	}
 	w.text = -1
 }
@@ -90,7 +90,7 @@ func (w *wire) control(opcode byte, payload []byte) {
 	w.borrow()
 	w.closeText()
 	payload = payload[:min(len(payload), longestControl)]
-	w.buf = append(w.buf, opcode, byte(len(payload)))
+	w.buf = append(w.buf, opcode, byte(len(payload))) //nolint:gosec // just cut
 	w.buf = append(w.buf, payload...)
 }
 
