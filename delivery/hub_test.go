@@ -361,7 +361,7 @@ func TestHubSurvivesFaultsAndSkipsNothing(t *testing.T) {
 
 		away.Store(true)
 		feed.add("all")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		wantNothing(t, s)
 		if !errors.Is(hub.Err(), broken) {
 			t.Errorf("Err: %v", hub.Err())
@@ -381,7 +381,7 @@ func TestHubSurvivesFaultsAndSkipsNothing(t *testing.T) {
 		feed.mu.Lock()
 		feed.position = 0
 		feed.mu.Unlock()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		wantNothing(t, s)
 		if hub.Err() == nil || hub.Position() != 1 {
 			t.Errorf("Err: %v, position %d", hub.Err(), hub.Position())
@@ -522,7 +522,7 @@ func TestReadingsAtOnceAreBounded(t *testing.T) {
 			running++
 			most = max(most, running)
 			mu.Unlock()
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			mu.Lock()
 			running--
 			mu.Unlock()
@@ -565,7 +565,7 @@ func TestBoundsAreReadOnceForAStorm(t *testing.T) {
 		if b, err := hub.Bounds(t.Context(), 2); err != nil || b.Head != 2 {
 			t.Errorf("a head was judged by what was known before: %+v, %v", b, err)
 		}
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		feed.dropUpTo(1)
 		if b, err := hub.Bounds(t.Context(), 0); err != nil || b.Floor != 1 {
 			t.Errorf("too old: %+v, %v", b, err)
