@@ -192,6 +192,11 @@ func (offsetsAdapter) BeforeSubscribingQueries(watermillsql.BeforeSubscribingQue
 type backoff struct{ g *Group }
 
 func (b backoff) HandleError(_ watermill.LoggerAdapter, noMsg bool, err error) time.Duration {
+	select {
+	case <-b.g.stop: // what fails now failed because it is over
+		return 0
+	default:
+	}
 	if err != nil {
 		failures := b.g.Status().Failures
 		wait := min(50*time.Millisecond<<min(max(failures-1, 0), 10), 5*time.Second)

@@ -52,13 +52,18 @@ func (s *subscriber) follow(ctx context.Context, server func() string, enough fu
 			}
 			continue // the server is away
 		}
-		// From "before the answer" over "in the middle of the replay" to "live".
-		for left := rand.IntN(40); left > 0 && !enough(); left-- {
+		// Cut after a random number of frames or a random while, whichever comes first: before the answer, in
+		// the middle of the replay, or live.
+		var once sync.Once
+		cut := func() { once.Do(conn.cut) }
+		timer := time.AfterFunc(rand.N(80*time.Millisecond), cut)
+		for left := rand.IntN(60); left > 0; left-- {
 			if _, err = conn.next(); err != nil {
 				break
 			}
 		}
-		conn.cut()
+		timer.Stop()
+		cut()
 		var fault faultError
 		if errors.As(err, &fault) {
 			return fmt.Errorf("%s: %w", s.name, fault)
