@@ -185,6 +185,25 @@ func TestMessagesOfEverySizeArriveWhole(t *testing.T) {
 	}
 }
 
+// dialSmall connects with little room for what is not read yet.
+func (s *server) dialSmall(t *testing.T, protocol string) *client {
+	t.Helper()
+	d := websocket.Dialer{Subprotocols: []string{protocol}, NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			err = tcp.SetReadBuffer(32 << 10)
+		}
+		return conn, err
+	}}
+	conn, resp, err := d.DialContext(t.Context(), s.url, nil)
+	if err != nil {
+		t.Fatalf("dial: %v", err)
+	}
+	_ = resp.Body.Close()
+	t.Cleanup(func() { _ = conn.Close() })
+	return &client{T: t, Conn: conn}
+}
+
 // stalled waits until the server has begun to close a connection.
 func (s *server) stalled(t *testing.T) {
 	eventually(t, "the server gives up a client that does not read", func() bool {
@@ -201,16 +220,17 @@ func (s *server) stalled(t *testing.T) {
 
 func TestClientThatReadsNothingIsClosed(t *testing.T) {
 	t.Parallel()
+	const events = 300
 	for _, protocol := range []string{V1, V1Batch} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, options{
-				ws:  func(c *Config) { c.WriteTimeout, c.SocketBuffer = 100*time.Millisecond, 4<<10 },
+				ws:  func(c *Config) { c.WriteTimeout, c.SocketBuffer = 100*time.Millisecond, 32<<10 },
 				hub: func(c *delivery.Config) { c.RingFrames = 10 },
 			})
-			c := s.dial(t, nil, protocol)
+			c := s.dialSmall(t, protocol)
 			c.register("ann", domain.RoleCustomer, "")
-			for range 4000 {
+			for range events {
 				s.feed.addSized(4000, "all")
 			}
 			s.stalled(t)
@@ -230,13 +250,13 @@ func TestClientThatReadsNothingIsClosed(t *testing.T) {
 				}
 				last = m.Seq
 			}
-			if last == 0 || last == 4000 {
+			if last == 0 || last == events {
 				t.Fatalf("the last was %d", last)
 			}
 			// It comes back with its cursor and has lost nothing.
 			again := s.dial(t, nil, protocol)
 			again.register("ann", domain.RoleCustomer, fmt.Sprintf(`,"lastSeq":%d`, last))
-			for last < 4000 {
+			for last < events {
 				again.expectEvents(last, last+1)
 				last++
 			}
@@ -246,29 +266,71 @@ func TestClientThatReadsNothingIsClosed(t *testing.T) {
 
 func TestClientThatReadsSlowlyLosesNothing(t *testing.T) {
 	t.Parallel()
-	const events = 3000
+	const events = 150
 	s := serve(t, options{
-		ws: func(c *Config) { c.WriteTimeout, c.SocketBuffer = 2*time.Second, 4<<10 },
+		ws: func(c *Config) { c.WriteTimeout, c.SocketBuffer = 400*time.Millisecond, 32<<10 },
 		hub: func(c *delivery.Config) {
-			c.RingFrames, c.QueueFrames, c.PageSize = 100, 16, 50
+			c.RingFrames, c.QueueFrames, c.PageSize = 40, 16, 50
 		},
 	})
-	c := s.dial(t, nil)
+	c := s.dialSmall(t, V1)
 	c.register("ann", domain.RoleCustomer, "")
 	for range events {
-		s.feed.addSized(3000, "all")
+		s.feed.addSized(16<<10, "all")
 	}
 	s.reach(t, events)
-	tick := time.NewTicker(20 * time.Millisecond)
+	// One write of what waits takes longer than the timeout, but something gets through all the time.
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for seq := range int64(events) {
-		if seq%100 == 0 {
-			<-tick.C
-		}
+		<-tick.C
 		c.expectEvents(seq, seq+1)
 	}
 	if st := s.hub.Stats(); st.Overflows == 0 || st.ReplayedFeed == 0 {
 		t.Errorf("it was not slow enough to show anything: %+v", st)
+	}
+}
+
+// Checkpoints that are due all the time never run ahead of what is still to come.
+func TestCheckpointsKeepTheOrder(t *testing.T) {
+	t.Parallel()
+	const events = 2000
+	s := serve(t, options{
+		ws:  func(c *Config) { c.CheckpointInterval = time.Microsecond },
+		hub: func(c *delivery.Config) { c.QueueFrames = 8 },
+	})
+	c := s.dial(t, nil, V1Batch)
+	c.register("ann", domain.RoleCustomer, "")
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		for i := range events {
+			s.feed.add([]string{"all", "user:bob"}[i%2])
+			if i%10 == 0 {
+				s.reach(t, int64(i))
+			}
+		}
+	})
+	var prev, last int64
+	checkpoints := 0
+	for last < events-1 {
+		m := c.hear()
+		switch m.Event {
+		case "checkpoint":
+			checkpoints++
+			if m.Data.Seq < prev {
+				t.Fatalf("got %s after %d", m.raw, prev)
+			}
+			prev = m.Data.Seq
+		default:
+			if *m.Prev != prev || m.Seq != last+2 && last > 0 || m.Seq <= prev {
+				t.Fatalf("got %s after %d, told %d", m.raw, last, prev)
+			}
+			last, prev = m.Seq, m.Seq
+		}
+	}
+	if checkpoints == 0 {
+		t.Error("there was no checkpoint")
 	}
 }
 
