@@ -40,7 +40,8 @@ type Config struct {
 	Logger *slog.Logger
 	// PollInterval is how long the hub waits at most for a hint. Default 1 s.
 	PollInterval time.Duration
-	// PageSize is how many notifications one reading of the feed asks for. Default 500.
+	// PageSize is how many notifications one reading asks for, and the most that a subscription which catches up
+	// holds. Default 500.
 	PageSize int
 	// RingFrames and RingBytes bound the ring: the first that is reached drops the oldest frames. As many frames
 	// are read when the hub starts. Defaults 16,384 frames and 64 MiB.

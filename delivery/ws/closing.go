@@ -2,6 +2,7 @@ package ws
 
 import (
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -23,8 +24,10 @@ func closeFor(code domain.Code) closing {
 	return closing{code: delivery.OutcomeOf(code).Close, reason: string(code)}
 }
 
-// goingAway ends a connection because the server stops, and asks the client to come back after a while.
-func goingAway(after time.Duration) closing {
+// goingAway ends a connection because the server stops, and asks the client to come back after a while that differs
+// from client to client.
+func goingAway(spread time.Duration) closing {
+	after := spread/10 + rand.N(spread-spread/10)
 	return closing{
 		code: websocket.CloseGoingAway, reason: "going_away",
 		last: encodeAnswer(answer{Event: "reconnect", Data: reconnect{AfterMs: after.Milliseconds()}}),

@@ -137,7 +137,7 @@ func (c *conn) expel(cl closing) {
 }
 
 func (c *conn) countRegistered() {
-	c.counted.Do(func() { c.h.unregistered.Add(-1) })
+	c.counted.Do(c.h.registered)
 }
 
 // sealedConn is a connection that takes no writes once it is sealed.

@@ -505,7 +505,7 @@ func (s *server) readUntilCut(t *testing.T, user string, last int64, messages in
 		return 1 << 40
 	}
 	_ = resp.Body.Close()
-	defer conn.Close() //nolint:errcheck // it is to be cut off
+	defer conn.Close()
 	if tcp, ok := conn.NetConn().(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}

@@ -11,11 +11,9 @@ package ws
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,7 +67,7 @@ type Config struct {
 	ReconnectSpread time.Duration
 
 	// MaxConnections bounds the connections and MaxUnregistered those that have not registered yet; beyond, the
-	// handshake is answered 503. Defaults 100,000 and 2,000.
+	// handshake is answered 503. Defaults 100,000 and 5,000.
 	MaxConnections, MaxUnregistered int
 	// MaxMessageBytes bounds a client's message. Default 64 KiB.
 	MaxMessageBytes int
@@ -96,7 +94,7 @@ func (c Config) withDefaults() Config {
 	byDefault(&c.CloseTimeout, 10*time.Second)
 	byDefault(&c.ReconnectSpread, 5*time.Second)
 	byDefault(&c.MaxConnections, 100_000)
-	byDefault(&c.MaxUnregistered, 2_000)
+	byDefault(&c.MaxUnregistered, 5_000)
 	byDefault(&c.MaxMessageBytes, 64<<10)
 	byDefault(&c.MaxMessages, 100)
 	byDefault(&c.RateWindow, 10*time.Second)
@@ -118,13 +116,11 @@ type Handler struct {
 	cfg      Config
 	upgrader websocket.Upgrader
 
-	accepted     atomic.Int64
-	unregistered atomic.Int64
-
 	mu      sync.Mutex
-	conns   map[*conn]struct{}
+	stats   Stats
+	conns   map[*conn]struct{} // fewer than are open while a handshake is under way
 	closing bool
-	running sync.WaitGroup // one a connection
+	running sync.WaitGroup // one a place that is taken
 }
 
 // Stats counts connections.
@@ -163,60 +159,70 @@ func originAllowed(allowed []string, origin string) bool {
 func (h *Handler) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return Stats{Accepted: h.accepted.Load(), Open: int64(len(h.conns)), Unregistered: h.unregistered.Load()}
+	return h.stats
 }
 
 // ServeHTTP upgrades the request and returns; the connection is served until it ends or Shutdown.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.unregistered.Add(1) > int64(h.cfg.MaxUnregistered) || !h.admits() {
-		h.unregistered.Add(-1)
+	if !h.takePlace() {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "too many connections: come back in a moment", http.StatusServiceUnavailable)
 		return
 	}
 	upgraded, err := h.upgrader.Upgrade(hijacker{w}, r, nil)
 	if err != nil { // the upgrader has answered
-		h.unregistered.Add(-1)
+		h.registered()
+		h.givePlaceBack(nil)
 		h.cfg.Logger.DebugContext(r.Context(), "a WebSocket handshake was refused", "remote", r.RemoteAddr, "error", err)
 		return
 	}
 	c := newConn(h, upgraded, r.Header.Get("Authorization"))
-	if !h.add(c) {
-		h.unregistered.Add(-1)
-		_ = c.net.Close() // the server stops: there is nobody to tell
-		return
-	}
-	h.accepted.Add(1)
+	h.add(c)
 	// The connection outlives the request, so that what the HTTP server keeps for one is freed.
 	ctx := context.WithoutCancel(r.Context())
 	go func() {
-		defer h.running.Done()
-		defer h.remove(c)
+		defer h.givePlaceBack(c)
 		c.run(ctx)
 	}()
 }
 
-func (h *Handler) admits() bool {
+// takePlace counts a connection that is to be registered, unless there are too many. The place is taken before the
+// handshake, so that neither the bounds nor Shutdown miss one that is under way.
+func (h *Handler) takePlace() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.closing && len(h.conns) < h.cfg.MaxConnections
-}
-
-func (h *Handler) add(c *conn) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closing {
+	if h.closing || h.stats.Open >= int64(h.cfg.MaxConnections) || h.stats.Unregistered >= int64(h.cfg.MaxUnregistered) {
 		return false
 	}
-	h.conns[c] = struct{}{}
+	h.stats.Open++
+	h.stats.Unregistered++
 	h.running.Add(1)
 	return true
 }
 
-func (h *Handler) remove(c *conn) {
+// registered makes room for another connection that has not registered yet.
+func (h *Handler) registered() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.stats.Unregistered--
+}
+
+func (h *Handler) add(c *conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stats.Accepted++
+	h.conns[c] = struct{}{}
+	if h.closing { // Shutdown has not seen it
+		c.expel(goingAway(h.cfg.ReconnectSpread))
+	}
+}
+
+func (h *Handler) givePlaceBack(c *conn) {
+	h.mu.Lock()
 	delete(h.conns, c)
+	h.stats.Open--
+	h.mu.Unlock()
+	h.running.Done()
 }
 
 // Shutdown asks every client to come back a random while later, closes with 1001 and waits for all connections to
@@ -224,16 +230,10 @@ func (h *Handler) remove(c *conn) {
 func (h *Handler) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	h.closing = true
-	conns := make([]*conn, 0, len(h.conns))
 	for c := range h.conns {
-		conns = append(conns, c)
+		c.expel(goingAway(h.cfg.ReconnectSpread))
 	}
 	h.mu.Unlock()
-	for _, c := range conns {
-		spread := h.cfg.ReconnectSpread
-		after := spread/10 + rand.N(spread)
-		c.expel(goingAway(after))
-	}
 	ended := make(chan struct{})
 	go func() {
 		h.running.Wait()
@@ -244,9 +244,11 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	for _, c := range conns {
+	h.mu.Lock()
+	for c := range h.conns {
 		_ = c.net.Close() // both goroutines of the connection see it
 	}
+	h.mu.Unlock()
 	<-ended
 	return ctx.Err()
 }
