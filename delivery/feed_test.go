@@ -98,7 +98,11 @@ func (m *memoryFeed) ReadChannels(_ context.Context, channels []string, after in
 	})
 	m.mu.Lock()
 	m.reads++
+	expired := after < m.floor
 	m.mu.Unlock()
+	if expired {
+		return projections.Page{}, projections.ErrExpired
+	}
 	if m.onRead != nil { // after the snapshot, so that what the hook adds is not in it
 		if err := m.onRead(); err != nil {
 			return projections.Page{}, err

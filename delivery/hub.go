@@ -25,7 +25,8 @@ type Feed interface {
 	// Tail returns up to limit notifications of any channel with seq > after.
 	Tail(ctx context.Context, after int64, limit int) (projections.Page, error)
 	// ReadChannels returns up to limit notifications with seq > after that one of the channels carries.
-	// Each names at least those of the channels that carry it.
+	// Each names at least those of the channels that carry it. ErrExpired, judged in the snapshot that was
+	// read, if retention has dropped notifications after the cursor.
 	ReadChannels(ctx context.Context, channels []string, after int64, limit int) (projections.Page, error)
 	// Bounds returns what the log holds now.
 	Bounds(ctx context.Context) (projections.Bounds, error)

@@ -35,7 +35,7 @@ type connection struct {
 }
 
 func (c *client) connect(ctx context.Context, server string) (*connection, error) {
-	conn, _, err := (&websocket.Dialer{HandshakeTimeout: 10 * time.Second}).DialContext(ctx, "ws"+strings.TrimPrefix(server, "http")+"/ws", nil)
+	conn, _, err := (&websocket.Dialer{HandshakeTimeout: 10 * time.Second}).DialContext(ctx, "ws"+strings.TrimPrefix(server, "http")+"/ws", nil) //nolint:bodyclose // the dialer has read it
 	if err != nil {
 		return nil, err
 	}

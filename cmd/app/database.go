@@ -56,11 +56,12 @@ func (d *database) pool(ctx context.Context) (*pgxpool.Pool, error) {
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
 
-func (d *database) close() error {
+// close stops a private PostgreSQL; also after ctx has ended.
+func (d *database) close(ctx context.Context) error {
 	if d.local == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	return d.local.Stop(ctx)
 }

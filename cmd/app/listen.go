@@ -121,7 +121,7 @@ func (l *listener) run(ctx context.Context) error {
 		wait := l.pause
 		if l.pause = 0; wait == 0 {
 			wait = min(250*time.Millisecond<<min(attempt, 6), listenRetryMax)
-			wait = wait/2 + rand.N(wait/2) //nolint:gosec // a spread, not a secret
+			wait = wait/2 + rand.N(wait/2)
 		}
 		fmt.Fprintf(l.log, "cut off (%v); coming back in %s\n", err, wait.Round(time.Millisecond))
 		select {
@@ -140,7 +140,7 @@ func (e *refusedError) Error() string { return e.message }
 // follow prints what one connection brings. connected says that the server took the registration.
 func (l *listener) follow(ctx context.Context) (connected bool, err error) {
 	dialer := websocket.Dialer{Subprotocols: []string{"orderlog.v1.batch"}, HandshakeTimeout: 10 * time.Second, Proxy: http.ProxyFromEnvironment}
-	conn, response, err := dialer.DialContext(ctx, l.url, nil)
+	conn, response, err := dialer.DialContext(ctx, l.url, nil) //nolint:bodyclose // the dialer has read it
 	if err != nil {
 		if response != nil && response.StatusCode/100 == 4 && response.StatusCode != http.StatusTooManyRequests {
 			return false, &refusedError{fmt.Sprintf("%s answered %s: is it the address of an Orderlog server?", l.url, response.Status)}

@@ -29,7 +29,7 @@ func migrate(ctx context.Context, env environment, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.close()) }()
+	defer func() { err = errors.Join(err, db.close(ctx)) }()
 	if what == "up" {
 		if err := migrations.Up(ctx, db.url); err != nil {
 			return err

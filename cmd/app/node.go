@@ -70,7 +70,7 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	n.socket = ws.New(ws.Config{
 		Hub: n.hub, Verifier: n.verifier, Access: access{service}, Origins: cfg.ClientOrigins, Logger: log,
 	})
-	api, err := rest.New(rest.Config{
+	api, err := rest.New(rest.Config{ //nolint:contextcheck // each request has its own
 		Verifier: n.verifier, Commands: service, Views: projections.NewViews(pool), Feed: feedLog, Ready: n,
 		BusinessName: cfg.BusinessName, Origins: cfg.ClientOrigins, Logger: log, Version: version(),
 	})

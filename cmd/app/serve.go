@@ -44,7 +44,7 @@ func serve(ctx context.Context, env environment, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.close()) }()
+	defer func() { err = errors.Join(err, db.close(ctx)) }()
 	if cfg, err = config.EnsureSecrets(cfg); err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/orderlog/orderlog/internal/config"
 )
 
-const tokenUsage = "token --user ID --role customer|admin|delivery [--name N] [--ttl 24h]"
+const tokenUsage = "token --user ID --role customer|admin|delivery [--name N] [--ttl 24h]" //nolint:gosec // a usage line, no credentials
 
 // token prints a token, for trying things out and for machines that have no other way to get one.
 func token(env environment, args []string) error {

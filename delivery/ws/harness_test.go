@@ -94,6 +94,12 @@ func (m *memoryFeed) ReadChannels(_ context.Context, channels []string, after in
 	if hook != nil {
 		hook()
 	}
+	m.mu.Lock()
+	expired := after < m.floor
+	m.mu.Unlock()
+	if expired {
+		return projections.Page{}, projections.ErrExpired
+	}
 	return m.page(after, limit, func(n projections.Notification) bool {
 		return slices.ContainsFunc(n.Channels, func(c string) bool { return slices.Contains(channels, c) })
 	}), nil

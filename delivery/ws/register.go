@@ -112,13 +112,14 @@ func (r *reader) open(ctx context.Context, user auth.Identity, reg registration)
 	return a, start, nil
 }
 
-// judge says why a cursor cannot be resumed; "" when it can. All that is held can be asked for of any log.
+// judge says why a cursor cannot be resumed; "" when it can. A client of another log must read the state anew
+// even when its cursor is 0: what it holds is of that log.
 func judge(lastSeq int64, log string, b projections.Bounds) resyncReason {
 	switch {
-	case lastSeq == 0:
-		return ""
 	case log != "" && !strings.EqualFold(log, b.LogID.String()):
 		return reasonDifferentLog
+	case lastSeq == 0:
+		return ""
 	case lastSeq > b.Head:
 		return reasonAhead
 	case lastSeq < b.Floor:

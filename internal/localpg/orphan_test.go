@@ -73,7 +73,7 @@ func TestAServerThatOutlivedItsProgramIsReplaced(t *testing.T) {
 	do(t, s.URL(""), `CREATE TABLE kept AS SELECT 7 AS n`)
 	stop(t, s)
 	// As s, but not bound to our life and without our lock.
-	orphan := exec.CommandContext(t.Context(), s.programs.path("postgres"), s.arguments()...) //nolint:gosec // a program that was looked for
+	orphan := exec.CommandContext(t.Context(), s.programs.path("postgres"), s.arguments()...)
 	orphan.Dir, orphan.Env, orphan.SysProcAttr = s.Home(), environment(), attributes(clusterAccount(t, s.Home()))
 	if err := orphan.Start(); err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestAServerThatOutlivedItsProgramIsReplaced(t *testing.T) {
 		return err == nil && pid == orphan.Process.Pid
 	})
 	next := begin(t, cfg)
-	<-ended
+	_ = <-ended
 	if n := value[int](t, next.URL(""), `SELECT n FROM kept`); n != 7 {
 		t.Errorf("found %d", n)
 	}
@@ -95,7 +95,7 @@ func TestAServerThatOutlivedItsProgramIsReplaced(t *testing.T) {
 func TestAServerGoesWithItsProgram(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	program := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very program
+	program := exec.CommandContext(t.Context(), os.Args[0])
 	program.Env = append(os.Environ(), programVariable+"="+dir)
 	out, err := program.StdoutPipe()
 	if err != nil {

@@ -79,11 +79,11 @@ var versionPattern = regexp.MustCompile(`\(PostgreSQL\) (\d+)([.\w]*)`)
 // inspect asks the postgres in a folder for its version, as the user who would run it. Links are followed, because the
 // other programs need not be linked beside it.
 func inspect(ctx context.Context, as *account, folder string) (programs, error) {
-	real, err := filepath.EvalSymlinks(filepath.Join(folder, "postgres"))
+	resolved, err := filepath.EvalSymlinks(filepath.Join(folder, "postgres"))
 	if err != nil {
 		return programs{}, err
 	}
-	p := programs{folder: filepath.Dir(real)}
+	p := programs{folder: filepath.Dir(resolved)}
 	if _, err := os.Stat(p.path("initdb")); err != nil {
 		return programs{}, err
 	}
@@ -93,11 +93,11 @@ func inspect(ctx context.Context, as *account, folder string) (programs, error) 
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", environment(), attributes(as)
 	out, err := cmd.Output()
 	if err != nil {
-		return programs{}, fmt.Errorf("ask %s for its version: %w", real, err)
+		return programs{}, fmt.Errorf("ask %s for its version: %w", resolved, err)
 	}
 	m := versionPattern.FindSubmatch(out)
 	if m == nil {
-		return programs{}, fmt.Errorf("%s does not say its version", real)
+		return programs{}, fmt.Errorf("%s does not say its version", resolved)
 	}
 	p.version = string(m[1]) + string(m[2])
 	p.major, err = strconv.Atoi(string(m[1]))

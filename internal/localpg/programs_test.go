@@ -41,7 +41,7 @@ func TestProgramsAreAskedForTheirVersion(t *testing.T) {
 	} {
 		dir := filepath.Dir(folder(t))
 		for name, text := range map[string]string{"postgres": "#!/bin/sh\necho '" + says + "'\n", "initdb": "#!/bin/sh\n"} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil { //nolint:gosec // a program
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -117,7 +117,7 @@ func TestAFolderWithSomethingElseIsNotOverwritten(t *testing.T) {
 	t.Parallel()
 	cfg := Config{Dir: folder(t), NoSync: true}
 	mine := filepath.Join(cfg.Dir, dataFolder, "mine")
-	if err := os.MkdirAll(mine, 0o755); err != nil { //nolint:gosec // for the server's user
+	if err := os.MkdirAll(mine, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "in the way") {
@@ -132,12 +132,12 @@ func TestWithoutProgramsTheyAreDownloaded(t *testing.T) {
 	t.Parallel()
 	m := thisMachine()
 	var fetched string
-	real := m.find
+	resolved := m.find
 	m.find = func(ctx context.Context, as *account, extra string) []programs {
 		if fetched == "" || extra != filepath.Join(fetched, "bin") {
 			return nil
 		}
-		return real(ctx, as, extra)
+		return resolved(ctx, as, extra)
 	}
 	m.fetch = func(_ context.Context, folder string) error {
 		fetched = folder

@@ -117,9 +117,9 @@ func (k *keeper) run() error {
 		// ctx is over, so the server is not asked to save anything.
 		err = result.server.Stop(ctx)
 	}
-	clear, done := context.WithTimeout(context.WithoutCancel(ctx), clearAtMost)
+	clearing, done := context.WithTimeout(context.WithoutCancel(ctx), clearAtMost)
 	defer done()
-	return errors.Join(err, clearFolder(clear, k.folder))
+	return errors.Join(err, clearFolder(clearing, k.folder))
 }
 
 // serve looks after the members until none is left, and returns the server if it is up.

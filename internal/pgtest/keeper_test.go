@@ -185,7 +185,7 @@ func startMember(t *testing.T, folder string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0]) //nolint:gosec // this very program
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])
 	cmd.Env = append(os.Environ(), memberVariable+"="+folder)
 	cmd.Stdout, cmd.Stderr = write, write
 	in, err := cmd.StdinPipe()
