@@ -78,15 +78,18 @@ func TestAServerThatOutlivedItsProgramIsReplaced(t *testing.T) {
 	if err := orphan.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- orphan.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = orphan.Wait() // it is ended by a signal
+	}()
 	data := filepath.Join(s.Home(), dataFolder)
 	await(t, "the orphan is up", func() bool {
 		pid, err := readPID(filepath.Join(data, pidFile))
 		return err == nil && pid == orphan.Process.Pid
 	})
 	next := begin(t, cfg)
-	_ = <-ended
+	<-ended
 	if n := value[int](t, next.URL(""), `SELECT n FROM kept`); n != 7 {
 		t.Errorf("found %d", n)
 	}
