@@ -53,6 +53,49 @@ func TestSeamHolds(t *testing.T) {
 	wg.Wait()
 }
 
+// A publication is held up half-way: past a subscription that is not live yet, before the hub's position has
+// moved. Whoever went live now, going by the old position, would never get the frame.
+func TestGoingLiveWaitsForAPublicationInProgress(t *testing.T) {
+	t.Parallel()
+	hub := newHub(newMemoryFeed(), func(c *Config) { c.QueueFrames = 1 })
+	hub.begin(0)
+	late := hub.Subscribe([]string{"late"}, 1) // it has read all that there is: only going live is left
+	full, stuck := hub.Subscribe([]string{"full"}, 0), hub.Subscribe([]string{"stuck"}, 0)
+	wantCaughtUp(t, full, 0)
+	wantCaughtUp(t, stuck, 0)
+	hub.publish(&Frame{Seq: 1, Channels: []string{"full"}})
+
+	stuck.mu.Lock() // offering it anything waits
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		hub.publish(&Frame{Seq: 2, Channels: []string{"late", "full", "stuck"}})
+	}()
+	for hub.counters.overflows.Load() == 0 { // full comes after late
+		runtime.Gosched()
+	}
+	got := make(chan Batch, 1)
+	go func() {
+		for {
+			b, err := late.Next(t.Context(), 10)
+			if err != nil || len(b.Frames) > 0 || b.CaughtUp {
+				got <- b
+				return
+			}
+		}
+	}()
+	select {
+	case b := <-got:
+		t.Errorf("went live in the middle of a publication: %+v", b)
+	case <-time.After(50 * time.Millisecond):
+	}
+	stuck.mu.Unlock()
+	<-published
+	if b := <-got; len(b.Frames) != 1 || b.Frames[0].Seq != 2 {
+		t.Errorf("got %+v, want frame 2", b)
+	}
+}
+
 // An hour of nothing costs a subscription no wake-up but the one it began with.
 func TestQuietSubscriptionSleeps(t *testing.T) {
 	t.Parallel()
