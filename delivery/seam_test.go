@@ -87,6 +87,7 @@ func TestGoingLiveWaitsForAPublicationInProgress(t *testing.T) {
 	select {
 	case b := <-got:
 		t.Errorf("went live in the middle of a publication: %+v", b)
+		got <- b
 	case <-time.After(50 * time.Millisecond):
 	}
 	stuck.mu.Unlock()
