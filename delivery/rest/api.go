@@ -149,6 +149,9 @@ to the next read to see what was just changed.
 
 Errors are application/problem+json (RFC 9457) with a stable code.
 
+Fields of a body that are not described here are ignored, so that a client may be newer than the server: a price that is
+sent with an order changes nothing.
+
 POST, PATCH and DELETE accept Idempotency-Key: the same key, user and bytes are answered again with
 Idempotent-Replayed: true; the same key with anything else is 422 idempotency_mismatch.
 

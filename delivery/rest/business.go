@@ -13,6 +13,8 @@ import (
 type businessStatusInput struct {
 	Repeatable
 	Body struct {
+		_ struct{} `json:"-" additionalProperties:"true"`
+
 		IsOpen  bool   `json:"isOpen"`
 		Message string `json:"message,omitempty" doc:"What customers are told; a default when empty."`
 	}
@@ -27,6 +29,9 @@ func (s *server) business(api huma.API) {
 			return nil, err
 		}
 		found, seq, err := s.cfg.Views.Business(ctx)
+		if found.Version == 0 && s.cfg.BusinessName != "" { // no event has named it yet
+			found.BusinessName = s.cfg.BusinessName
+		}
 		return &read[business.Business]{Seq: seq, Body: found}, err
 	})
 	register(s, api, huma.Operation{

@@ -29,13 +29,14 @@ type frame struct {
 type feedInput struct {
 	MinSeq
 	LastSeq int64  `query:"lastSeq" minimum:"0" default:"0" doc:"The last seq the client has; 0 for all that is held."`
+	Cursor  int64  `query:"cursor" minimum:"0" doc:"next of the page before, as of any list: the same as lastSeq. The greater of both counts."`
 	Log     string `query:"log" format:"uuid" doc:"The log lastSeq comes from, as an earlier answer named it."`
 	Limit   int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The most items to answer."`
 }
 
 type feedBody struct {
 	Items []frame   `json:"items" nullable:"false"`
-	Next  *string   `json:"next" doc:"lastSeq of the next page, when there is one already; else null."`
+	Next  *string   `json:"next" doc:"lastSeq, or cursor, of the next page, when there is one already; else null."`
 	Seq   int64     `json:"seq" doc:"As X-Seq: nothing is missing up to here. The lastSeq to go on from."`
 	Log   uuid.UUID `json:"log" format:"uuid" doc:"The id of the log the seqs belong to."`
 }
@@ -50,6 +51,7 @@ func (s *server) feed(api huma.API) {
 		Responses: map[string]*huma.Response{"410": {Description: "cursor_expired: older than what is held. cursor_ahead: the log " +
 			"does not reach that far, as after a restore. cursor_of_another_log: log is not this log's id."}},
 	}, anyRole, func(ctx context.Context, c *call, in *feedInput) (*read[feedBody], error) {
+		in.LastSeq = max(in.LastSeq, in.Cursor)
 		if err := s.wait(ctx, in.MinSeq, s.waitForFeed); err != nil {
 			return nil, err
 		}

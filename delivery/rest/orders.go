@@ -32,6 +32,8 @@ type orderInput struct {
 type placeOrderInput struct {
 	Repeatable
 	Body struct {
+		_ struct{} `json:"-" additionalProperties:"true"`
+
 		Items           []wantedItem `json:"items" minItems:"1" maxItems:"100" nullable:"false" doc:"Prices are the menu's."`
 		DeliveryAddress string       `json:"deliveryAddress"`
 		CustomerName    string       `json:"customerName,omitempty" doc:"The token's name when empty."`
@@ -42,6 +44,8 @@ type placeOrderInput struct {
 }
 
 type wantedItem struct {
+	_ struct{} `json:"-" additionalProperties:"true"`
+
 	Product  string `json:"product" format:"uuid" doc:"The product's id."`
 	Quantity int64  `json:"quantity" minimum:"1" maximum:"999"`
 }
@@ -50,6 +54,8 @@ type orderStatusInput struct {
 	ByID
 	Repeatable
 	Body struct {
+		_ struct{} `json:"-" additionalProperties:"true"`
+
 		Status  string `json:"status" enum:"placed,confirmed,preparing,ready,out_for_delivery,delivered,cancelled"`
 		Message string `json:"message,omitempty" doc:"What the customer is told; a default when empty."`
 	}
@@ -59,6 +65,8 @@ type cancelOrderInput struct {
 	ByID
 	Repeatable
 	Body struct {
+		_ struct{} `json:"-" additionalProperties:"true"`
+
 		Reason string `json:"reason"`
 	}
 }

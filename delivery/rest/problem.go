@@ -40,7 +40,7 @@ type Fault struct {
 }
 
 // Huma makes its errors through a variable, which is the only way to give them another shape, and tells through
-// another whether "Message" passes for "message"; here it is an unknown field like any other.
+// another whether "IsOpen" passes for a required "isOpen"; here it does not.
 func init() {
 	huma.ValidateStrictCasing = true
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {

@@ -102,6 +102,14 @@ func TestLists(t *testing.T) {
 	}
 }
 
+func TestABusinessThatNothingHappenedToHasItsNameAlready(t *testing.T) {
+	t.Parallel()
+	h := newWorld().handler(t, func(c *Config) { c.BusinessName = "Bistro" })
+	if got := ask(t, h, "GET", prefix+"/business", ""); got.body["businessName"] != "Bistro" {
+		t.Errorf("got %s", got.text)
+	}
+}
+
 func TestWhoseOrdersAreListed(t *testing.T) {
 	t.Parallel()
 	from := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
@@ -170,6 +178,8 @@ func TestTheFeedIsTheCallersOwnInAChain(t *testing.T) {
 		{"asha", "?lastSeq=5", "5-8 8-30", "42", nil},
 		{"asha", "?limit=2", "0-3 3-5", "5", "5"},
 		{"asha", "?lastSeq=5&limit=2", "5-8 8-30", "42", nil},
+		{"asha", "?cursor=5&limit=2", "5-8 8-30", "42", nil},
+		{"asha", "?lastSeq=3&cursor=5&limit=2", "5-8 8-30", "42", nil}, // lastSeq left in from the page before
 		{"ben", "", "0-3 3-8 8-9 9-30", "42", nil},
 		{"admin", "", "0-3 3-11 11-30", "42", nil},
 		{"ravi", "", "0-3 3-30", "42", nil},
