@@ -78,7 +78,7 @@ func listen(ctx context.Context, env environment, args []string) error {
 // setURL makes the address of the socket from --url, which may also be the server's own, or from HOST and PORT.
 func (l *listener) setURL(getenv func(string) string) error {
 	if l.url == "" {
-		cfg, err := config.Load(getenv)
+		cfg, err := config.LoadWithoutKeys(getenv)
 		if err != nil {
 			return err
 		}
@@ -144,6 +144,9 @@ func (l *listener) follow(ctx context.Context) (connected bool, err error) {
 	if err != nil {
 		if response != nil && response.StatusCode/100 == 4 && response.StatusCode != http.StatusTooManyRequests {
 			return false, &refusedError{fmt.Sprintf("%s answered %s: is it the address of an Orderlog server?", l.url, response.Status)}
+		}
+		if response != nil {
+			return false, fmt.Errorf("the server answered %s", response.Status)
 		}
 		return false, err
 	}

@@ -37,6 +37,11 @@ type usageError struct{ message string }
 
 func (e usageError) Error() string { return e.message }
 
+// helpAsked is no mistake: a command was asked for its usage.
+type helpAsked struct{ hint string }
+
+func (e helpAsked) Error() string { return "usage: app " + e.hint }
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
@@ -61,7 +66,15 @@ func exitCode(err error) int {
 
 // run carries out one command. It returns when the command is done or ctx ends.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
-	env := environment{getenv: getenv, stdout: stdout, stderr: stderr}
+	err := carryOut(ctx, args, environment{getenv: getenv, stdout: stdout, stderr: stderr})
+	var help helpAsked
+	if errors.As(err, &help) {
+		_, err = fmt.Fprintln(stdout, help)
+	}
+	return err
+}
+
+func carryOut(ctx context.Context, args []string, env environment) error {
 	name := "serve"
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
@@ -78,7 +91,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	case "version":
 		return printVersion(env, args)
 	case "help", "-h", "-help", "--help":
-		_, err := io.WriteString(stdout, usage)
+		_, err := io.WriteString(env.stdout, usage)
 		return err
 	}
 	return usageError{fmt.Sprintf("there is no command %q; app help lists them", name)}
@@ -87,7 +100,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 // parse reads a command's flags; words is what must follow them, for the error.
 func parse(flags *flag.FlagSet, args []string, words int, hint string) error {
 	flags.SetOutput(io.Discard)
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return helpAsked{hint}
+	} else if err != nil {
 		return usageError{fmt.Sprintf("%v; usage: app %s", err, hint)}
 	}
 	if flags.NArg() != words {

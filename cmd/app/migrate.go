@@ -21,7 +21,7 @@ func migrate(ctx context.Context, env environment, args []string) (err error) {
 	if what != "up" && what != "status" {
 		return usageError{"usage: app " + migrateUsage}
 	}
-	cfg, err := config.Load(env.getenv)
+	cfg, err := config.LoadWithoutKeys(env.getenv)
 	if err != nil {
 		return err
 	}

@@ -90,6 +90,26 @@ func (c Config) Logger(w io.Writer) *slog.Logger {
 // EnsureSecrets does that afterwards, in commands that need the secrets. All faults come in one error of one line.
 func Load(getenv func(string) string) (Config, error) {
 	r := reader{getenv: getenv}
+	c := r.config()
+	r.secrets(c)
+	return r.result(c)
+}
+
+// LoadWithoutKeys is Load for commands that neither take nor make tokens, so that one who only migrates the database
+// need not be trusted with the keys: it does not ask for any. What is set must still be right.
+func LoadWithoutKeys(getenv func(string) string) (Config, error) {
+	r := reader{getenv: getenv}
+	return r.result(r.config())
+}
+
+func (r *reader) result(c Config) (Config, error) {
+	if len(r.faults) > 0 {
+		return Config{}, faults(r.faults)
+	}
+	return c, nil
+}
+
+func (r *reader) config() Config {
 	c := Config{
 		Host:                  r.host(),
 		Port:                  r.port(),
@@ -106,11 +126,7 @@ func Load(getenv func(string) string) (Config, error) {
 		BusinessName:          r.businessName(),
 	}
 	c.ClientOrigins = r.origins()
-	r.secrets(c)
-	if len(r.faults) > 0 {
-		return Config{}, faults(r.faults)
-	}
-	return c, nil
+	return c
 }
 
 // secrets holds what the secrets, the database and the address must be to each other.

@@ -143,6 +143,29 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 }
 
+func TestWhoOnlyMigratesNeedsNoKeys(t *testing.T) {
+	t.Parallel()
+	for name, e := range map[string]env{
+		"a database":            {"DATABASE_URL": someURL},
+		"reachable, a database": {"DATABASE_URL": someURL, "HOST": "0.0.0.0"},
+		"reachable, embedded":   {"HOST": "0.0.0.0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := LoadWithoutKeys(e.get); err != nil {
+				t.Errorf("LoadWithoutKeys refused: %v", err)
+			}
+			if _, err := Load(e.get); err == nil {
+				t.Error("Load asked for no key")
+			}
+		})
+	}
+	if _, err := LoadWithoutKeys(env{"PORT": "x", "JWT_SECRET": "short"}.get); err == nil ||
+		!strings.Contains(err.Error(), "PORT") || !strings.Contains(err.Error(), "JWT_SECRET") {
+		t.Errorf("what is set and wrong was not refused: %v", err)
+	}
+}
+
 func TestSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	c, err := Load(env{"JWT_SECRET": someSecret, "PAYMENT_WEBHOOK_SECRET": someSecret}.get)
