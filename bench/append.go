@@ -20,6 +20,8 @@ const (
 	appendRound  = 2 * time.Second
 )
 
+var appendWriters = []int{1, 16, 64, 256}
+
 // payload is the size of an order with two lines.
 var payload = json.RawMessage(`{"orderId":"0190b5a0-0000-7000-8000-000000000001","orderNumber":"ORD-000001","customerId":"u-1",` +
 	`"agentId":"","from":"placed","to":"confirmed","message":"Your order has been confirmed, it will be with you at half past eight"}`)
@@ -60,7 +62,7 @@ func benchAppend(ctx context.Context, out io.Writer, url string) error {
 
 func compareAppends(ctx context.Context, out io.Writer, url string, store *eventstore.Store, batches *batchCount) error {
 	fmt.Fprintf(out, "%8s  %-8s %12s %10s %10s\n", "writers", "who", "a second", "p50", "p99")
-	for _, writers := range []int{1, 16, 64, 256} {
+	for _, writers := range appendWriters {
 		peers, err := newPool(ctx, url, writers)
 		if err != nil {
 			return err
@@ -139,7 +141,7 @@ func appendLoad(ctx context.Context, store *eventstore.Store, workers int, durin
 
 // insertLoad: each worker inserts over a connection of its own, with a prepared statement.
 func insertLoad(ctx context.Context, pool *pgxpool.Pool, workers int, during time.Duration) load {
-	stream := uuid.New()
+	stream := [16]byte(uuid.New()) // as pgx encodes it best
 	conns := make([]*pgxpool.Conn, workers)
 	for i := range conns {
 		conn, err := pool.Acquire(ctx)
@@ -158,7 +160,7 @@ func insertLoad(ctx context.Context, pool *pgxpool.Pool, workers int, during tim
 		if err != nil {
 			return err
 		}
-		_, err = conns[worker].Exec(ctx, sqlPeerInsert, id, "order", stream, int64(n), "order.status_changed", payload, json.RawMessage(metaJSON))
+		_, err = conns[worker].Exec(ctx, sqlPeerInsert, [16]byte(id), "order", stream, int64(n), "order.status_changed", payload, json.RawMessage(metaJSON))
 		return err
 	})
 }

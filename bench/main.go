@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"time"
 
 	"github.com/orderlog/orderlog/internal/localpg"
@@ -39,13 +40,37 @@ var benchmarks = []benchmark{
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	name := flag.String("name", "", "run only this benchmark")
+	profile := flag.String("cpuprofile", "", "write this program's CPU profile to a file")
 	flag.Parse()
-	err := run(ctx, os.Stdout, *name)
+	stopProfile, err := startProfile(*profile)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+	err = run(ctx, os.Stdout, *name)
 	stop()
+	stopProfile()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench: this run can't be trusted:", err)
 		os.Exit(1)
 	}
+}
+
+func startProfile(file string) (stop func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}, nil
 }
 
 func run(ctx context.Context, out io.Writer, name string) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -88,7 +89,7 @@ type storedKey struct {
 }
 
 type eventRows struct {
-	id, streamID    []uuid.UUID
+	id, streamID    uuids
 	streamType, typ []string
 	version         []int64
 	data, meta      []string
@@ -97,7 +98,7 @@ type eventRows struct {
 type streamRows struct {
 	index       map[StreamID]int
 	streamType  []string
-	streamID    []uuid.UUID
+	streamID    uuids
 	version     []int64
 	first, last []int64
 }
@@ -124,7 +125,7 @@ func newBatch(requests []*request) *batch {
 func (b *batch) lookUp(ctx context.Context, conn *pgxpool.Conn) error {
 	var streams []StreamID
 	var types, scopes, keys []string
-	var ids []uuid.UUID
+	var ids uuids
 	for _, r := range b.requests {
 		for _, sa := range r.Streams {
 			if _, ok := b.versions[sa.Stream]; ok {
@@ -133,7 +134,7 @@ func (b *batch) lookUp(ctx context.Context, conn *pgxpool.Conn) error {
 			b.versions[sa.Stream] = 0
 			streams = append(streams, sa.Stream)
 			types = append(types, sa.Stream.Type)
-			ids = append(ids, sa.Stream.ID)
+			ids = append(ids, pgUUID(sa.Stream.ID))
 		}
 		if r.Key != nil {
 			scopes = append(scopes, r.Key.Scope)
@@ -233,9 +234,9 @@ func (b *batch) add(sa StreamAppend, meta string) {
 	for _, e := range sa.Events {
 		version++
 		b.head++
-		b.events.id = append(b.events.id, e.ID)
+		b.events.id = append(b.events.id, pgUUID(e.ID))
 		b.events.streamType = append(b.events.streamType, sa.Stream.Type)
-		b.events.streamID = append(b.events.streamID, sa.Stream.ID)
+		b.events.streamID = append(b.events.streamID, pgUUID(sa.Stream.ID))
 		b.events.version = append(b.events.version, version)
 		b.events.typ = append(b.events.typ, e.Type)
 		b.events.data = append(b.events.data, string(e.Data))
@@ -248,7 +249,7 @@ func (b *batch) add(sa StreamAppend, meta string) {
 		n = len(rows.version)
 		rows.index[sa.Stream] = n
 		rows.streamType = append(rows.streamType, sa.Stream.Type)
-		rows.streamID = append(rows.streamID, sa.Stream.ID)
+		rows.streamID = append(rows.streamID, pgUUID(sa.Stream.ID))
 		rows.version = append(rows.version, 0)
 		rows.first = append(rows.first, first)
 		rows.last = append(rows.last, 0)
@@ -267,6 +268,11 @@ func (b *batch) addKey(k IdempotencyKey, result Result) {
 	rows.last = append(rows.last, result.LastSeq)
 	rows.answer = append(rows.answer, text(result.Answer))
 }
+
+// uuids encode without the detour over text that a uuid.UUID takes as a driver.Valuer.
+type uuids = pgtype.FlatArray[pgtype.UUID]
+
+func pgUUID(id uuid.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
 
 func text(data json.RawMessage) *string {
 	if data == nil {

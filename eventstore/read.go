@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -39,11 +38,11 @@ func (s *Store) ReadStreams(ctx context.Context, ids []StreamID) (map[StreamID][
 }
 
 func readStreams(ctx context.Context, db querier, ids []StreamID, afterVersion int64) (map[StreamID][]Recorded, error) {
-	types, uuids := make([]string, len(ids)), make([]uuid.UUID, len(ids))
+	types, streamIDs := make([]string, len(ids)), make(uuids, len(ids))
 	for i, id := range ids {
-		types[i], uuids[i] = id.Type, id.ID
+		types[i], streamIDs[i] = id.Type, pgUUID(id.ID)
 	}
-	rows, err := db.Query(ctx, sqlStreamBounds, types, uuids)
+	rows, err := db.Query(ctx, sqlStreamBounds, types, streamIDs)
 	if err != nil {
 		return nil, fmt.Errorf("find streams: %w", err)
 	}
@@ -107,7 +106,7 @@ func collect(rows pgx.Rows) ([]Recorded, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Recorded, error) {
 		var e Recorded
 		var at time.Time
-		err := row.Scan(&e.Seq, &e.ID, &e.Stream.Type, &e.Stream.ID, &e.Version, &e.Type, &e.Data, &e.Meta, &at)
+		err := row.Scan(&e.Seq, (*[16]byte)(&e.ID), &e.Stream.Type, (*[16]byte)(&e.Stream.ID), &e.Version, &e.Type, &e.Data, &e.Meta, &at)
 		e.RecordedAt = at.UTC()
 		return e, err
 	})
