@@ -131,8 +131,11 @@ func TestListsAreReadInPagesThatSurviveInserts(t *testing.T) {
 		"in a status":               {projections.OrderQuery{Status: "confirmed"}, 1},
 		"of a customer in a status": {projections.OrderQuery{Customer: "bob", Status: "confirmed"}, 0},
 		"of an agent":               {projections.OrderQuery{Agent: "dan"}, 0},
-		"from tomorrow":             {projections.OrderQuery{From: time.Now().Add(24 * time.Hour)}, 0},
-		"until tomorrow":            {projections.OrderQuery{To: time.Now().Add(24 * time.Hour), Customer: "ann"}, 4},
+		"by all filters": {projections.OrderQuery{
+			Status: "confirmed", Customer: "ann", From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour),
+		}, 1},
+		"from tomorrow":  {projections.OrderQuery{From: time.Now().Add(24 * time.Hour)}, 0},
+		"until tomorrow": {projections.OrderQuery{To: time.Now().Add(24 * time.Hour), Customer: "ann"}, 4},
 	} {
 		c.query.Limit = 100
 		page, err := views.Orders(t.Context(), c.query)
