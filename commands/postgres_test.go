@@ -1,50 +1,26 @@
 package commands_test
 
 import (
-	"context"
-	"fmt"
-	"os"
 	"reflect"
 	"sync"
 	"testing"
-
-	"github.com/jackc/pgx/v5/pgxpool"
-	"go.uber.org/goleak"
 
 	"github.com/orderlog/orderlog/commands"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/domain/order"
 	"github.com/orderlog/orderlog/eventstore"
+	"github.com/orderlog/orderlog/internal/parttest"
 	"github.com/orderlog/orderlog/internal/pgtest"
 )
 
-func TestMain(m *testing.M) {
-	code := pgtest.Run(m)
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // onPostgreSQL returns a Service on a real log, which stops before the test ends.
 func onPostgreSQL(t *testing.T) (*commands.Service, *eventstore.Store) {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), pgtest.Database(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	pool := pgtest.Pool(t, pgtest.Database(t))
 	store := eventstore.Open(pool, eventstore.Options{})
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- store.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("the store ended with %v", err)
-		}
-	})
+	parttest.Run(t, store.Run)
 	return commands.New(store, commands.NewSequenceNumbers(pool), commands.Options{}), store
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orderlog/orderlog/eventstore"
+	"github.com/orderlog/orderlog/internal/parttest"
 	"github.com/orderlog/orderlog/internal/pgtest"
 )
 
@@ -29,7 +30,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{url: pgtest.Database(t)}
-	w.pool = connect(t, w.url)
+	w.pool = pgtest.Pool(t, w.url)
 	w.store = open(t, w.pool, eventstore.Options{})
 	if _, err := w.pool.Exec(t.Context(), `CREATE TABLE copied (group_name text, seq bigint, node text)`); err != nil {
 		t.Fatal(err)
@@ -95,7 +96,7 @@ func (w *world) start(t *testing.T, cfg eventstore.GroupConfig, node string, bef
 		}
 		return nil
 	}
-	stop = run(t, func(ctx context.Context) error {
+	stop = parttest.Run(t, func(ctx context.Context) error {
 		g.Start(nil, ctx.Done())
 		subscriber, err := g.Subscriber()
 		if err != nil {
@@ -123,11 +124,11 @@ func TestAGroupHandlesTheWholeLogOnce(t *testing.T) {
 	w.fill(t, 25)
 	g, stop := w.start(t, group("feed"), "a", fine)
 	w.fill(t, 10)
-	eventually(t, "all to be handled", func() bool { return g.Status().Position == 35 })
+	parttest.Eventually(t, "all to be handled", func() bool { return g.Status().Position == 35 })
 	stop()
 	w.fill(t, 5)
 	w.start(t, group("feed"), "a", fine) // goes on where it was
-	eventually(t, "the rest to be handled", func() bool { return w.checkpoint(t, "feed") == 40 })
+	parttest.Eventually(t, "the rest to be handled", func() bool { return w.checkpoint(t, "feed") == 40 })
 	if got := w.copied(t, "feed"); !slices.Equal(got, upTo(40)) {
 		t.Errorf("handled %v", got)
 	}
@@ -155,7 +156,7 @@ func TestAFailingHandlerLeavesNothingBehindAndIsTriedAgain(t *testing.T) {
 			})
 			w.start(t, group("views"), "a", fine)
 
-			eventually(t, "some tries", func() bool { return tries.Load() >= 3 && feed.Status().FailedSeq == 15 })
+			parttest.Eventually(t, "some tries", func() bool { return tries.Load() >= 3 && feed.Status().FailedSeq == 15 })
 			// What comes before the event that fails got through, one by one; of the rest there is nothing.
 			if got, at := w.copied(t, "feed"), w.checkpoint(t, "feed"); at != 14 || !slices.Equal(got, upTo(14)) {
 				t.Errorf("while event 15 fails the checkpoint is at %d and the rows are %v", at, got)
@@ -163,14 +164,14 @@ func TestAFailingHandlerLeavesNothingBehindAndIsTriedAgain(t *testing.T) {
 			if s := feed.Status(); s.Failures < 2 || s.LastError == "" {
 				t.Errorf("the failure does not show: %+v", s)
 			}
-			eventually(t, "the other group to go on", func() bool { return w.checkpoint(t, "views") == 30 })
+			parttest.Eventually(t, "the other group to go on", func() bool { return w.checkpoint(t, "views") == 30 })
 
 			broken.Store(false)
-			eventually(t, "the group to recover", func() bool { return w.checkpoint(t, "feed") == 30 })
+			parttest.Eventually(t, "the group to recover", func() bool { return w.checkpoint(t, "feed") == 30 })
 			if got := w.copied(t, "feed"); !slices.Equal(got, upTo(30)) {
 				t.Errorf("after the fault the rows are %v", got)
 			}
-			eventually(t, "a healthy status", func() bool { return feed.Status().Failures == 0 })
+			parttest.Eventually(t, "a healthy status", func() bool { return feed.Status().Failures == 0 })
 		})
 	}
 }
@@ -182,7 +183,7 @@ func TestAFailedStatementIsAFailureToo(t *testing.T) {
 	var broken atomic.Bool
 	broken.Store(true)
 	g := eventstore.NewGroup(w.pool, group("feed"))
-	run(t, func(ctx context.Context) error {
+	parttest.Run(t, func(ctx context.Context) error {
 		g.Start(nil, ctx.Done())
 		subscriber, err := g.Subscriber()
 		if err != nil {
@@ -211,12 +212,12 @@ func TestAFailedStatementIsAFailureToo(t *testing.T) {
 		}
 		return nil
 	})
-	eventually(t, "the failure", func() bool { return g.Status().Failures >= 2 })
+	parttest.Eventually(t, "the failure", func() bool { return g.Status().Failures >= 2 })
 	if got, at := w.copied(t, "feed"), w.checkpoint(t, "feed"); len(got) > 0 || at > 0 {
 		t.Errorf("a poisoned transaction left rows %v and the checkpoint at %d", got, at)
 	}
 	broken.Store(false)
-	eventually(t, "the group to recover", func() bool { return w.checkpoint(t, "feed") == 3 })
+	parttest.Eventually(t, "the group to recover", func() bool { return w.checkpoint(t, "feed") == 3 })
 }
 
 func TestOneNodeAtATimeWorksForAGroup(t *testing.T) {
@@ -238,21 +239,21 @@ func TestOneNodeAtATimeWorksForAGroup(t *testing.T) {
 		return errors.New("it lost its node")
 	})
 	w.fill(t, 20)
-	await(t, "node a to work", enter)
-	other := newPool(t, w.url)
+	parttest.Await(t, "node a to work", enter)
+	other := pgtest.Pool(t, w.url)
 	b := &world{url: w.url, pool: other, store: w.store}
 	nodeB, _ := b.start(t, group("feed"), "b", watch)
 	c := &world{url: w.url, pool: other, store: w.store}
 	c.start(t, group("feed"), "c", watch)
 	// The views group shows that time passes for b's database while the feed stands still.
 	b.start(t, group("views"), "b", fine)
-	eventually(t, "the views", func() bool { return w.checkpoint(t, "views") == 20 })
+	parttest.Eventually(t, "the views", func() bool { return w.checkpoint(t, "views") == 20 })
 	if at := nodeB.Status().Position; at != 0 {
 		t.Errorf("node b moved the feed to %d while node a had the lease", at)
 	}
 	close(stuck)
 	stopA()
-	eventually(t, "another node to take over", func() bool { return w.checkpoint(t, "feed") == 20 })
+	parttest.Eventually(t, "another node to take over", func() bool { return w.checkpoint(t, "feed") == 20 })
 	if got := w.copied(t, "feed"); !slices.Equal(got, upTo(20)) {
 		t.Errorf("handled %v", got)
 	}
@@ -261,16 +262,11 @@ func TestOneNodeAtATimeWorksForAGroup(t *testing.T) {
 	}
 }
 
-func newPool(t *testing.T, url string) *pgxpool.Pool {
-	t.Helper()
-	return connect(t, url)
-}
-
 func TestAGroupHaltsAtAGap(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.fill(t, 5)
-	superuser := connect(t, pgtest.SuperuserURL(t, w.url))
+	superuser := pgtest.Pool(t, pgtest.SuperuserURL(t, w.url))
 	for _, damage := range []string{
 		"ALTER TABLE events_p00000000 DISABLE TRIGGER USER", "ALTER TABLE events DISABLE TRIGGER refuse_statement",
 		"DELETE FROM events WHERE seq = 3",
@@ -280,7 +276,7 @@ func TestAGroupHaltsAtAGap(t *testing.T) {
 		}
 	}
 	g, _ := w.start(t, group("feed"), "a", fine)
-	eventually(t, "the alarm", func() bool { return g.Status().FailedSeq == 3 && g.Status().Failures >= 2 })
+	parttest.Eventually(t, "the alarm", func() bool { return g.Status().FailedSeq == 3 && g.Status().Failures >= 2 })
 	if got := w.copied(t, "feed"); !slices.Equal(got, upTo(2)) {
 		t.Errorf("handled %v of a log without event 3", got)
 	}

@@ -112,8 +112,8 @@ func TestALostCommitIsFoundOut(t *testing.T) {
 func TestALostConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	store := open(t, connect(t, url), eventstore.Options{})
-	superuser := connect(t, pgtest.SuperuserURL(t, url))
+	store := open(t, pgtest.Pool(t, url), eventstore.Options{})
+	superuser := pgtest.Pool(t, pgtest.SuperuserURL(t, url))
 	for i := range int64(5) {
 		// As a restart of the server does to the connections that wait in a pool.
 		if _, err := superuser.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,62 +15,28 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"go.uber.org/goleak"
 
 	"github.com/orderlog/orderlog/eventstore"
 	"github.com/orderlog/orderlog/eventstore/conformance"
+	"github.com/orderlog/orderlog/internal/parttest"
 	"github.com/orderlog/orderlog/internal/pgtest"
 )
 
-func TestMain(m *testing.M) {
-	code := pgtest.Run(m)
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestStoreConforms(t *testing.T) {
 	t.Parallel()
 	conformance.Run(t, func(t *testing.T) conformance.Store {
-		return open(t, connect(t, pgtest.Database(t)), eventstore.Options{})
+		return open(t, pgtest.Pool(t, pgtest.Database(t)), eventstore.Options{})
 	})
-}
-
-// connect returns a pool that closes before the test's database goes.
-func connect(t *testing.T, url string) *pgxpool.Pool {
-	t.Helper()
-	pool, err := pgxpool.New(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return pool
 }
 
 // open returns a running store; it stops before the test ends.
 func open(t *testing.T, pool *pgxpool.Pool, opts eventstore.Options) *eventstore.Store {
 	t.Helper()
 	store := eventstore.Open(pool, opts)
-	run(t, store.Run)
+	parttest.Run(t, store.Run)
 	return store
-}
-
-// run runs a long-lived part until the test ends, and joins it.
-func run(t *testing.T, part func(context.Context) error) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- part(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("it ended with %v", err)
-		}
-	})
-	t.Cleanup(stop)
-	return stop
 }
 
 func one(s eventstore.StreamID, expected int64) eventstore.Append {
@@ -87,12 +51,12 @@ func fresh() eventstore.StreamID { return eventstore.StreamID{Type: "test", ID: 
 func TestTheDatabaseRefusesToChangeTheLog(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	app := connect(t, url)
+	app := pgtest.Pool(t, url)
 	store := open(t, app, eventstore.Options{})
 	if _, err := store.Append(t.Context(), one(fresh(), 0)); err != nil {
 		t.Fatal(err)
 	}
-	superuser := connect(t, pgtest.SuperuserURL(t, url))
+	superuser := pgtest.Pool(t, pgtest.SuperuserURL(t, url))
 	for who, db := range map[string]*pgxpool.Pool{"the application's role": app, "a superuser": superuser} {
 		for _, table := range []string{"events", "events_p00000000"} {
 			for _, change := range []string{
@@ -124,8 +88,8 @@ func TestTwoStoresOnOneDatabaseKeepOneOrder(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	stores := []*eventstore.Store{
-		open(t, connect(t, url), eventstore.Options{}),
-		open(t, connect(t, url), eventstore.Options{}),
+		open(t, pgtest.Pool(t, url), eventstore.Options{}),
+		open(t, pgtest.Pool(t, url), eventstore.Options{}),
 	}
 	const writers, each = 16, 40
 	contested, key := fresh(), &eventstore.IdempotencyKey{Scope: "ann", Key: "once", Fingerprint: []byte("f")}
@@ -181,7 +145,7 @@ func TestTwoStoresOnOneDatabaseKeepOneOrder(t *testing.T) {
 
 func TestAppendIsBoundedWhenTheStoreDoesNotRun(t *testing.T) {
 	t.Parallel()
-	pool := connect(t, pgtest.Database(t))
+	pool := pgtest.Pool(t, pgtest.Database(t))
 	store := eventstore.Open(pool, eventstore.Options{Queue: 1, QueueWait: time.Millisecond})
 	queued, cancel := context.WithCancel(t.Context())
 	answer := make(chan error, 1)
@@ -221,7 +185,7 @@ func TestAppendIsBoundedWhenTheStoreDoesNotRun(t *testing.T) {
 
 func TestALookUpUsesTheIndexHoweverThePlanWasMade(t *testing.T) {
 	t.Parallel()
-	pool := connect(t, pgtest.Database(t))
+	pool := pgtest.Pool(t, pgtest.Database(t))
 	// A generic plan, made while the tables are empty and have no statistics: the worst moment.
 	for name, query := range eventstore.LookUps() {
 		plan := explain(t, pool, query)
@@ -260,7 +224,7 @@ func explain(t *testing.T, pool *pgxpool.Pool, query string) string {
 
 func TestEachStatementIsValid(t *testing.T) {
 	t.Parallel()
-	pool := connect(t, pgtest.Database(t))
+	pool := pgtest.Pool(t, pgtest.Database(t))
 	for name, query := range eventstore.Statements() {
 		conn, err := pool.Acquire(t.Context())
 		if err != nil {
@@ -276,20 +240,20 @@ func TestEachStatementIsValid(t *testing.T) {
 func TestPartitionsAreMadeAhead(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	pool := connect(t, url)
+	pool := pgtest.Pool(t, url)
 	store := open(t, pool, eventstore.Options{})
 	if _, err := store.Append(t.Context(), one(fresh(), 0)); err != nil {
 		t.Fatal(err)
 	}
 	// The log is moved to the end of its first partition, as a million appends would.
-	superuser := connect(t, pgtest.SuperuserURL(t, url))
+	superuser := pgtest.Pool(t, pgtest.SuperuserURL(t, url))
 	if _, err := superuser.Exec(t.Context(), "UPDATE log_head SET seq = 999999"); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := store.Append(t.Context(), one(fresh(), 0)); err != nil || r.LastSeq != 1_000_000 {
 		t.Fatalf("append across the edge of a partition: %+v, %v", r, err)
 	}
-	eventually(t, "a third and fourth partition", func() bool {
+	parttest.Eventually(t, "a third and fourth partition", func() bool {
 		var n int
 		err := pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass").Scan(&n)
 		return err == nil && n == 4
@@ -311,45 +275,22 @@ func TestPartitionsAreMadeAhead(t *testing.T) {
 func TestAListenerPassesHintsOn(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	pool := connect(t, url)
+	pool := pgtest.Pool(t, url)
 	listener := eventstore.NewListener(pool, slog.New(slog.DiscardHandler), eventstore.EventsChannel)
-	run(t, listener.Run)
+	parttest.Run(t, listener.Run)
 	hints, cancel := listener.Signal(eventstore.EventsChannel)
 	defer cancel()
-	await(t, "a hint at the start", hints)
-	store := open(t, connect(t, url), eventstore.Options{})
+	parttest.Await(t, "a hint at the start", hints)
+	store := open(t, pgtest.Pool(t, url), eventstore.Options{})
 	if _, err := store.Append(t.Context(), one(fresh(), 0)); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "a hint after an append", hints)
+	parttest.Await(t, "a hint after an append", hints)
 	// Its connection is killed: it comes back, and hints, for something may have been missed.
-	superuser := connect(t, pgtest.SuperuserURL(t, url))
+	superuser := pgtest.Pool(t, pgtest.SuperuserURL(t, url))
 	if _, err := superuser.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 		WHERE datname = current_database() AND query LIKE 'LISTEN%'`); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "a hint after a new connection", hints)
-}
-
-func await(t *testing.T, what string, c <-chan struct{}) {
-	t.Helper()
-	select {
-	case <-c:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("waited 20 s for %s", what)
-	}
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !is() {
-		select {
-		case <-deadline:
-			t.Fatalf("waited 20 s for %s", what)
-		case <-tick.C:
-		}
-	}
+	parttest.Await(t, "a hint after a new connection", hints)
 }

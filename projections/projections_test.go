@@ -19,6 +19,8 @@ import (
 	"github.com/orderlog/orderlog/domain/business"
 	"github.com/orderlog/orderlog/domain/menu"
 	"github.com/orderlog/orderlog/domain/order"
+	"github.com/orderlog/orderlog/internal/parttest"
+	"github.com/orderlog/orderlog/internal/pgtest"
 	"github.com/orderlog/orderlog/projections"
 )
 
@@ -236,7 +238,7 @@ func TestAFailingModelKeepsNothingAndDoesNotStopTheOthers(t *testing.T) {
 	fault := &broken{at: 11}
 	fault.on.Store(true)
 	runner := w.project(t, fault) // beside the feed, which has written when the fault strikes
-	eventually(t, "some tries", func() bool { return fault.tries.Load() >= 3 })
+	parttest.Eventually(t, "some tries", func() bool { return fault.tries.Load() >= 3 })
 
 	feed := projections.NewFeedLog(w.pool)
 	page, err := feed.Tail(t.Context(), 0, 100)
@@ -272,7 +274,7 @@ func TestAReadModelThatLeftTheLogIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.move(t, id, "ann", order.StatusConfirmed)
-	eventually(t, "the alarm", func() bool {
+	parttest.Eventually(t, "the alarm", func() bool {
 		s := runner.Status()[1]
 		return s.FailedSeq == 2 && strings.Contains(s.LastError, "does not follow the log")
 	})
@@ -358,7 +360,7 @@ func TestRetentionDropsWholePartitionsAndSaysSo(t *testing.T) {
 	first, seq := w.place(t, "ann")
 	w.waitFor(t, seq)
 	// As if a hundred thousand events had followed and were handled: the end of the first partition.
-	superuser := connect(t, superuserOf(t, w))
+	superuser := pgtest.Pool(t, pgtest.SuperuserURL(t, w.url))
 	event, err := json.Marshal(placed("ann", 2))
 	if err != nil {
 		t.Fatal(err)

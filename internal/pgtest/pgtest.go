@@ -32,6 +32,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/goleak"
 )
 
 const (
@@ -57,8 +59,15 @@ type server struct {
 	Application string `json:"application"`
 }
 
-// Main runs the tests and exits. For a TestMain with nothing else to do.
-func Main(m *testing.M) { os.Exit(Run(m)) }
+// Main runs the tests, looks for goroutines that they left behind, and exits. For a TestMain with nothing else to do.
+func Main(m *testing.M) {
+	code := Run(m)
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // Run runs the tests and returns the exit code. Call it first in TestMain: in the process that keeps the server it does
 // that instead, and never returns. When it returns, nothing of this package runs in this process any more.
@@ -90,6 +99,17 @@ func Database(t testing.TB) string {
 func Empty(t testing.TB) string {
 	t.Helper()
 	return create(t, current.use(t), "")
+}
+
+// Pool connects to a database; it is closed when the test ends, before the database goes.
+func Pool(t testing.TB, databaseURL string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), databaseURL)
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
 }
 
 // SuperuserURL gives the address of the same database for the superuser, for tests that tamper with what the
