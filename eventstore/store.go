@@ -1,15 +1,12 @@
 package eventstore
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -48,12 +45,6 @@ type BatchStats struct {
 	Duration                            time.Duration
 	Err                                 error
 }
-
-// MaxEvents bounds the events of one [Append], and MaxData the bytes of one event's payload.
-const (
-	MaxEvents = 1024
-	MaxData   = 1 << 20
-)
 
 // Store appends to and reads from the log. It is safe for concurrent use; several stores, in one process
 // or on several nodes, may share a database.
@@ -163,38 +154,20 @@ func (s *Store) enqueue(ctx context.Context, r *request) error {
 	}
 }
 
-// newRequest checks what the database would refuse, so that one bad append cannot fail a batch of good
-// ones, and gives each event its id.
+// newRequest gives each event its id.
 func newRequest(a Append) (*request, error) {
+	if err := a.Validate(); err != nil {
+		return nil, err
+	}
 	r := &request{Append: a, done: make(chan outcome, 1)}
 	var err error
 	if r.meta, err = json.Marshal(a.Meta); err != nil {
 		return nil, fmt.Errorf("%w: meta: %w", ErrInvalid, err)
 	}
-	if err := storable(r.meta); err != nil {
-		return nil, fmt.Errorf("%w: meta: %w", ErrInvalid, err)
-	}
-	if err := r.checkKey(); err != nil {
-		return nil, err
-	}
-	seen := make(map[StreamID]bool, len(a.Streams))
 	r.Streams = make([]StreamAppend, len(a.Streams))
 	for i, sa := range a.Streams {
-		if sa.Stream.Type == "" || !utf8.ValidString(sa.Stream.Type) || sa.Expected < AnyVersion {
-			return nil, fmt.Errorf("%w: stream %s, expected version %d", ErrInvalid, sa.Stream, sa.Expected)
-		}
-		if seen[sa.Stream] {
-			return nil, fmt.Errorf("%w: stream %s is named twice", ErrInvalid, sa.Stream)
-		}
-		seen[sa.Stream] = true
 		events := make([]NewEvent, len(sa.Events))
 		for j, e := range sa.Events {
-			if e.Type == "" || !utf8.ValidString(e.Type) {
-				return nil, fmt.Errorf("%w: event %d of %s has no type", ErrInvalid, j, sa.Stream)
-			}
-			if err := storable(e.Data); err != nil {
-				return nil, fmt.Errorf("%w: data of %s in %s: %w", ErrInvalid, e.Type, sa.Stream, err)
-			}
 			if e.ID == uuid.Nil {
 				if e.ID, err = uuid.NewV7(); err != nil {
 					return nil, fmt.Errorf("eventstore: make an event id: %w", err)
@@ -207,88 +180,5 @@ func newRequest(a Append) (*request, error) {
 		r.Streams[i] = sa
 		r.events += len(events)
 	}
-	if r.events > MaxEvents {
-		return nil, fmt.Errorf("%w: %d events at once; the most is %d", ErrInvalid, r.events, MaxEvents)
-	}
-	if r.events == 0 && r.Key == nil {
-		return nil, fmt.Errorf("%w: no events and no idempotency key", ErrInvalid)
-	}
 	return r, nil
-}
-
-func (r *request) checkKey() error {
-	k := r.Key
-	if k == nil {
-		return nil
-	}
-	for _, s := range []string{k.Scope, k.Key} {
-		if s == "" || len(s) > 1024 || !utf8.ValidString(s) || bytes.IndexByte([]byte(s), 0) >= 0 {
-			return fmt.Errorf("%w: an idempotency key needs a scope and a key of 1 to 1024 bytes of text", ErrInvalid)
-		}
-	}
-	if r.Answer != nil {
-		if err := storable(r.Answer); err != nil {
-			return fmt.Errorf("%w: answer: %w", ErrInvalid, err)
-		}
-	}
-	return nil
-}
-
-// storable tells whether PostgreSQL's jsonb takes the value.
-func storable(data json.RawMessage) error {
-	switch {
-	case len(data) > MaxData:
-		return fmt.Errorf("%d bytes; the most is %d", len(data), MaxData)
-	case !utf8.Valid(data):
-		return errors.New("not UTF-8")
-	case !json.Valid(data):
-		return errors.New("not valid JSON")
-	case bytes.Contains(data, []byte(`\u`)):
-		return storableEscapes(data)
-	}
-	return nil
-}
-
-// storableEscapes refuses what JSON allows and jsonb does not: U+0000 and half a surrogate pair, both of
-// which can be written only as escapes.
-func storableEscapes(data []byte) error {
-	for i := 0; i < len(data); i++ {
-		if data[i] != '\\' {
-			continue
-		}
-		i++ // valid JSON: something follows a backslash
-		if data[i] != 'u' {
-			continue
-		}
-		unit := hex4(data[i+1:])
-		i += 4
-		switch {
-		case unit == 0:
-			return errors.New(`it has the character \u0000, which cannot be stored`)
-		case unit >= 0xDC00 && unit <= 0xDFFF:
-			return errors.New("it has half a surrogate pair, which cannot be stored")
-		case unit >= 0xD800 && unit <= 0xDBFF:
-			next := data[i+1:]
-			if len(next) < 6 || next[0] != '\\' || next[1] != 'u' || hex4(next[2:]) < 0xDC00 || hex4(next[2:]) > 0xDFFF {
-				return errors.New("it has half a surrogate pair, which cannot be stored")
-			}
-			i += 6
-		}
-	}
-	return nil
-}
-
-// hex4 reads the four hexadecimal digits at the start of b, which valid JSON guarantees.
-func hex4(b []byte) int {
-	n := 0
-	for _, c := range b[:4] {
-		n <<= 4
-		switch {
-		case c <= '9':
-			n |= int(c - '0')
-		default:
-			n |= int(c|0x20-'a') + 10
-		}
-	}
-	return n
 }

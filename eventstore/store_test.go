@@ -84,6 +84,30 @@ func TestTheDatabaseRefusesToChangeTheLog(t *testing.T) {
 	}
 }
 
+// What only the database knows to refuse must not fail the appends that share its transaction.
+func TestAnAppendThatTheDatabaseRefusesFailsAlone(t *testing.T) {
+	t.Parallel()
+	store := open(t, pgtest.Pool(t, pgtest.Database(t)), eventstore.Options{})
+	const good = 40
+	var wg sync.WaitGroup
+	for i := range good + 3 {
+		wg.Go(func() {
+			a := one(fresh(), 0)
+			if i >= good {
+				a.Streams[0].Events[0].Data = json.RawMessage(`1e1000000`) // JSON, and more than a numeric can hold
+			}
+			_, err := store.Append(t.Context(), a)
+			if refused := errors.Is(err, eventstore.ErrInvalid); refused != (i >= good) || (err != nil && !refused) {
+				t.Errorf("append %d of %d good ones: %v", i, good, err)
+			}
+		})
+	}
+	wg.Wait()
+	if log, err := store.ReadLog(t.Context(), 0, 1000); err != nil || len(log) != good {
+		t.Errorf("the log has %d events, %v", len(log), err)
+	}
+}
+
 func TestTwoStoresOnOneDatabaseKeepOneOrder(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)

@@ -56,6 +56,9 @@ func (s *Store) Append(ctx context.Context, a eventstore.Append) (eventstore.Res
 		}
 	}
 
+	if err := a.Validate(); err != nil {
+		return eventstore.Result{}, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a.Key != nil {
@@ -63,8 +66,10 @@ func (s *Store) Append(ctx context.Context, a eventstore.Append) (eventstore.Res
 			return res, err
 		}
 	}
-	if err := s.check(a); err != nil {
-		return eventstore.Result{}, err
+	for _, sa := range a.Streams {
+		if actual := s.version(sa.Stream); sa.Expected != eventstore.AnyVersion && sa.Expected != actual {
+			return eventstore.Result{}, &eventstore.ConflictError{Stream: sa.Stream, Expected: sa.Expected, Actual: actual}
+		}
 	}
 	meta, err := json.Marshal(a.Meta)
 	if err != nil {
@@ -74,6 +79,9 @@ func (s *Store) Append(ctx context.Context, a eventstore.Append) (eventstore.Res
 	s.commits++
 	for _, sa := range a.Streams {
 		for _, e := range sa.Events {
+			if e.ID == uuid.Nil {
+				e.ID = uuid.Must(uuid.NewV7())
+			}
 			r := eventstore.Recorded{
 				Seq: int64(len(s.events)) + 1, ID: e.ID, Stream: sa.Stream, Version: s.version(sa.Stream) + 1,
 				Type: e.Type, Data: slices.Clone(e.Data), Meta: meta, RecordedAt: res.RecordedAt,
@@ -92,32 +100,6 @@ func (s *Store) Append(ctx context.Context, a eventstore.Append) (eventstore.Res
 		s.keys[[2]string{a.Key.Scope, a.Key.Key}] = keyed{a.Key.Fingerprint, res}
 	}
 	return res, nil
-}
-
-func (s *Store) check(a eventstore.Append) error {
-	seen, events := map[eventstore.StreamID]bool{}, 0
-	for _, sa := range a.Streams {
-		if seen[sa.Stream] {
-			return fmt.Errorf("%w: stream %s is named twice", eventstore.ErrInvalid, sa.Stream)
-		}
-		seen[sa.Stream] = true
-		events += len(sa.Events)
-		if actual := s.version(sa.Stream); sa.Expected != eventstore.AnyVersion && sa.Expected != actual {
-			return &eventstore.ConflictError{Stream: sa.Stream, Expected: sa.Expected, Actual: actual}
-		}
-		for _, e := range sa.Events {
-			if e.ID == uuid.Nil || e.ID.Version() != 7 || !json.Valid(e.Data) {
-				return fmt.Errorf("%w: event %+v", eventstore.ErrInvalid, e)
-			}
-		}
-	}
-	if events == 0 && a.Key == nil {
-		return fmt.Errorf("%w: no events and no idempotency key", eventstore.ErrInvalid)
-	}
-	if a.Key != nil && (a.Key.Scope == "" || a.Key.Key == "" || len(a.Key.Fingerprint) == 0 || !json.Valid(a.Answer)) {
-		return fmt.Errorf("%w: key %+v, answer %s", eventstore.ErrInvalid, a.Key, a.Answer)
-	}
-	return nil
 }
 
 func (s *Store) version(id eventstore.StreamID) int64 {
@@ -170,6 +152,20 @@ func (s *Store) ReadStreams(ctx context.Context, ids []eventstore.StreamID) (map
 		}
 	}
 	return streams, nil
+}
+
+// ReadStream returns the events of a stream after a version.
+func (s *Store) ReadStream(ctx context.Context, id eventstore.StreamID, afterVersion int64) ([]eventstore.Recorded, error) {
+	streams, err := s.ReadStreams(ctx, []eventstore.StreamID{id})
+	events := streams[id]
+	return events[min(int(afterVersion), len(events)):], err
+}
+
+// ReadLog returns the events after a seq, at most limit.
+func (s *Store) ReadLog(ctx context.Context, after int64, limit int) ([]eventstore.Recorded, error) {
+	events := s.Events()
+	events = events[min(int(after), len(events)):]
+	return events[:min(limit, len(events))], ctx.Err()
 }
 
 // Events returns the whole log.

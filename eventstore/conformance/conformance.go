@@ -333,7 +333,7 @@ func keyAlone(t *testing.T, store Store) {
 func refusedAlone(t *testing.T, store Store) {
 	bad := map[string]string{
 		"not JSON": `{`, "a NUL": `"\u0000"`, "half a pair": `"\ud83e"`, "not UTF-8": "\"\xff\"",
-		"a number beyond numeric": `1e1000000`, "too large": `"` + strings.Repeat("x", eventstore.MaxData) + `"`,
+		"too large": `"` + strings.Repeat("x", eventstore.MaxData) + `"`,
 	}
 	var names []string
 	for name := range bad {
