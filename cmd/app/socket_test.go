@@ -94,13 +94,15 @@ func (k *socket) hears(want string) string {
 	return got
 }
 
-// ends reads until the connection is closed.
+// ends reads until the connection is closed, which it has to be soon.
 func (k *socket) ends(code int, reason string) {
 	k.t.Helper()
-	for {
-		_, err := k.next()
+	for began := time.Now(); ; {
+		text, err := k.next()
 		var closed *websocket.CloseError
 		switch {
+		case err == nil && time.Since(began) > 15*time.Second:
+			k.t.Errorf("heard %s, want the end with %d %s", text, code, reason)
 		case err == nil:
 			continue
 		case !errors.As(err, &closed) || closed.Code != code || closed.Text != reason:
