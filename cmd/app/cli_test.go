@@ -124,7 +124,7 @@ func TestMigrating(t *testing.T) {
 // Without any settings the program has a database, a key and an address of its own.
 func TestAProgramOfItsOwn(t *testing.T) {
 	t.Parallel()
-	env := settings{"DATA_DIR": filepath.Join(t.TempDir(), "data"), "PORT": "0", "CLIENT_URL": "*", "LOG_LEVEL": "warn"}
+	env := settings{"DATA_DIR": dataFolder(t), "PORT": "0", "CLIENT_URL": "*", "LOG_LEVEL": "warn"}
 	// The key is there before the server is, and the same one afterwards.
 	token := output(t, []string{"token", "--user", "boss", "--role", "admin"}, env)
 	s := start(t, env)

@@ -33,6 +33,7 @@ type node struct {
 	listener  *eventstore.Listener
 	runner    *projections.Runner
 	retention *projections.Retention
+	views     *projections.Views
 	hub       *delivery.Hub
 	socket    *ws.Handler
 	verifier  *auth.Verifier
@@ -64,6 +65,7 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	)
 	n.retention = projections.NewRetention(pool, cfg.NotificationRetention, log)
 
+	n.views = projections.NewViews(pool)
 	feedLog := projections.NewFeedLog(pool)
 	grown, _ := n.listener.Signal(projections.FeedChannel)
 	n.hub = delivery.New(delivery.Config{Feed: feedLog, Hint: grown, Logger: log})
@@ -71,7 +73,7 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 		Hub: n.hub, Verifier: n.verifier, Access: access{service}, Origins: cfg.ClientOrigins, Logger: log,
 	})
 	api, err := rest.New(rest.Config{ //nolint:contextcheck // each request has its own
-		Verifier: n.verifier, Commands: service, Views: projections.NewViews(pool), Feed: feedLog, Ready: n,
+		Verifier: n.verifier, Commands: service, Views: n.views, Feed: feedLog, Ready: n,
 		BusinessName: cfg.BusinessName, Origins: cfg.ClientOrigins, Logger: log, Version: version(),
 	})
 	if err != nil {
@@ -103,6 +105,22 @@ func (n *node) Run(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
+}
+
+// settled waits until the hub follows the log and the read models show what is in it, and answers false when
+// ctx ended before. Models that have far to go are not waited for: they answer with the seq they are at.
+func (n *node) settled(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-n.hub.Ready():
+	}
+	patience, cancel := context.WithTimeout(ctx, maxLag)
+	defer cancel()
+	if head, err := n.store.Head(patience); err == nil {
+		_ = n.views.WaitFor(patience, head.Seq)
+	}
+	return ctx.Err() == nil
 }
 
 // Ready tells whether this node should be given requests: the database answers, the projections are within

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/http"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -16,15 +15,7 @@ import (
 // answered is lost, and clients that stayed connected get what happens afterwards.
 func TestTheDatabaseGoesAwayAndComesBack(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "orderlog-outage-") //nolint:usetesting // the server's user has to get through
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	config := localpg.Config{Dir: filepath.Join(dir, "postgres"), NoSync: true, Settings: map[string]string{"fsync": "off"}}
+	config := localpg.Config{Dir: filepath.Join(dataFolder(t), "postgres"), NoSync: true, Settings: map[string]string{"fsync": "off"}}
 	pg, err := localpg.Start(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +62,7 @@ func TestTheDatabaseGoesAwayAndComesBack(t *testing.T) {
 	if after.seq() != before.seq()+1 {
 		t.Errorf("the order before the outage has seq %d, the one after it %d", before.seq(), after.seq())
 	}
-	defer conn.cut() // first: the server waits for a client to take its leave
+	defer conn.cut()               // first: the server waits for a client to take its leave
 	for admin.last < after.seq() { // on the connection that was there all the time
 		if _, err := conn.next(); err != nil {
 			t.Fatal(err)

@@ -95,10 +95,8 @@ func serve(ctx context.Context, env environment, args []string) (err error) {
 		return errors.Join(n.socket.Shutdown(drain), server.Shutdown(drain))
 	})
 	g.Go(func() error {
-		select {
-		case <-n.hub.Ready():
+		if n.settled(failed) {
 			greet(env, cfg, listener.Addr())
-		case <-failed.Done():
 		}
 		return nil
 	})

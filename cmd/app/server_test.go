@@ -155,6 +155,24 @@ func (w *watch) await(t *testing.T, done <-chan error) string {
 	return ""
 }
 
+// dataFolder is a folder for a test's private PostgreSQL. Its server's user can enter it, unlike t.TempDir's.
+func dataFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "orderlog-data-") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func tokenFor(t *testing.T, user string, role domain.Role) string {
 	t.Helper()
 	token, err := auth.Sign([]byte(jwtSecret), auth.Identity{UserID: user, Role: role, Name: strings.ToUpper(user), ExpiresAt: time.Now().Add(time.Hour)})
