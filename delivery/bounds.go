@@ -2,13 +2,14 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/orderlog/orderlog/projections"
 )
 
-// boundsCache lets a storm of clients that return judge their cursors with one reading of the database.
+// boundsCache lets a storm of clients that return judge their cursors with a few readings of the database.
 type boundsCache struct {
 	newest *atomic.Pointer[datedBounds]
 	turn   chan struct{} // one reads at a time
@@ -16,49 +17,32 @@ type boundsCache struct {
 
 type datedBounds struct {
 	projections.Bounds
-	at time.Time
+	asked time.Time // before the reading began
 }
 
 func newBoundsCache() boundsCache {
 	return boundsCache{newest: new(atomic.Pointer[datedBounds]), turn: make(chan struct{}, 1)}
 }
 
-// put keeps the newer of what is known: two readings may come back in another order than they went out.
-func (c boundsCache) put(b projections.Bounds, asked time.Time) {
-	next := &datedBounds{Bounds: b, at: asked}
-	for {
-		old := c.newest.Load()
-		if old != nil && old.LogID == b.LogID && old.Head > b.Head {
-			return
-		}
-		if c.newest.CompareAndSwap(old, next) {
-			return
-		}
-	}
-}
-
-func (c boundsCache) fresh(age time.Duration, seq int64) (projections.Bounds, bool) {
-	b := c.newest.Load()
-	if b == nil || time.Since(b.at) >= age || b.Head < seq {
-		return projections.Bounds{}, false
-	}
-	return b.Bounds, true
-}
-
-// Bounds returns what the log holds, as it was at most Config.BoundsAge ago. An answer whose head is before seq
-// was read after the call: so a seq beyond it is truly ahead of the log.
-func (h *Hub) Bounds(ctx context.Context, seq int64) (projections.Bounds, error) {
-	if b, ok := h.bounds.fresh(h.cfg.BoundsAge, seq); ok {
-		return b, nil
-	}
+// Bounds returns what the log holds. It was read after the call, so a seq beyond its head is truly ahead of the
+// log, and everything that was answered before the call is within it. Those who ask while a reading is under way
+// share the next one.
+func (h *Hub) Bounds(ctx context.Context) (projections.Bounds, error) {
+	called := time.Now()
 	select {
 	case <-ctx.Done():
 		return projections.Bounds{}, ctx.Err()
 	case h.bounds.turn <- struct{}{}:
 		defer func() { <-h.bounds.turn }()
 	}
-	if b, ok := h.bounds.fresh(h.cfg.BoundsAge, seq); ok { // another has read while we waited
-		return b, nil
+	if b := h.bounds.newest.Load(); b != nil && b.asked.After(called) { // another's, begun while we waited
+		return b.Bounds, nil
 	}
-	return h.refreshBounds(ctx)
+	asked := time.Now()
+	b, err := h.cfg.Feed.Bounds(ctx)
+	if err != nil {
+		return projections.Bounds{}, fmt.Errorf("read the bounds of the notification log: %w", err)
+	}
+	h.bounds.newest.Store(&datedBounds{Bounds: b, asked: asked})
+	return b, nil
 }

@@ -67,7 +67,7 @@ func (s *Subscription) goLive(cursor int64, generation int) seam {
 		return mustRead
 	}
 	s.live, s.offered = true, cursor
-	if cursor > position {
+	if max(cursor, s.goal) > position {
 		h.waiting[s] = struct{}{} // to be told when it has caught up
 	}
 	return wentLive
@@ -131,9 +131,9 @@ func (s *Subscription) offer(f *Frame, channel string, before int64) {
 	s.signal()
 }
 
-// reached says that a position is not before the cursor.
+// reached says that a position is not before what the subscription waits for.
 func (s *Subscription) reached(position int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return position >= s.cursor
+	return position >= max(s.cursor, s.goal)
 }

@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 // memoryFeed is a notification log in memory. Its functions are hooks for tests, called without its lock.
 type memoryFeed struct {
 	onTail, onRead func() error
+	onBounds       func()
 	hint           chan struct{}
 
 	mu       sync.Mutex
@@ -112,6 +113,9 @@ func (m *memoryFeed) ReadChannels(_ context.Context, channels []string, after in
 }
 
 func (m *memoryFeed) Bounds(context.Context) (projections.Bounds, error) {
+	if m.onBounds != nil {
+		m.onBounds()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.bounds++

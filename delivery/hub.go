@@ -52,8 +52,6 @@ type Config struct {
 	QueueFrames int
 	// Readers is how many readings of the feed for catching up run at once. Default 4.
 	Readers int
-	// BoundsAge is how old an answer of Hub.Bounds may be. Default 1 s.
-	BoundsAge time.Duration
 	// RetryMin and RetryMax are the first and the longest pause after a reading that failed. Defaults 100 ms and 5 s.
 	RetryMin, RetryMax time.Duration
 }
@@ -68,7 +66,6 @@ func (c Config) withDefaults() Config {
 	byDefault(&c.RingBytes, 64<<20)
 	byDefault(&c.QueueFrames, 256)
 	byDefault(&c.Readers, 4)
-	byDefault(&c.BoundsAge, time.Second)
 	byDefault(&c.RetryMin, 100*time.Millisecond)
 	byDefault(&c.RetryMax, 5*time.Second)
 	return c
@@ -98,7 +95,7 @@ type Hub struct {
 	mu       sync.Mutex // taken before a subscription's own lock, never after
 	ring     ring
 	channels map[string]map[*Subscription]struct{}
-	waiting  map[*Subscription]struct{} // to be woken when position reaches their cursor
+	waiting  map[*Subscription]struct{} // to be woken when position reaches their cursor and goal
 }
 
 // New returns a hub. It serves nothing until Run is called.

@@ -110,7 +110,7 @@ func TestFrameOfSeveralChannelsComesOnce(t *testing.T) {
 	feed := newMemoryFeed()
 	hub := newHub(feed, nil)
 	mustStep(t, hub)
-	s := hub.Subscribe([]string{"all", "user:a", "order:1"}, 0)
+	s := hub.Subscribe([]string{"all", "user:a", "order:1"}, 0, 0)
 	wantCaughtUp(t, s, 0)
 	feed.add("order:1", "user:a", "all")
 	mustStep(t, hub)
@@ -123,7 +123,7 @@ func TestSubscriptionAheadOfTheHubWaits(t *testing.T) {
 	feed := newMemoryFeed()
 	hub := newHub(feed, nil)
 	mustStep(t, hub)
-	s := hub.Subscribe([]string{"all"}, 2) // told by another node, or by a command's answer
+	s := hub.Subscribe([]string{"all"}, 2, 0) // told by another node, or by a command's answer
 	<-s.Ready()
 	wantNothing(t, s)
 	feed.add("all")
@@ -149,7 +149,7 @@ func TestSubscriptionBeforeTheHubKnowsWhereToBegin(t *testing.T) {
 		feed.add("all")
 	}
 	hub := newHub(feed, func(c *Config) { c.RingFrames = 2 })
-	s := hub.Subscribe([]string{"all"}, 1)
+	s := hub.Subscribe([]string{"all"}, 1, 0)
 	<-s.Ready()
 	wantNothing(t, s)
 	mustStep(t, hub)
@@ -166,7 +166,7 @@ func TestHubStartsWithAWarmRing(t *testing.T) {
 	}
 	hub := newHub(feed, func(c *Config) { c.RingFrames, c.PageSize = 30, 7 })
 	mustStep(t, hub)
-	s := hub.Subscribe([]string{"all"}, 70)
+	s := hub.Subscribe([]string{"all"}, 70, 0)
 	for range 5 {
 		mustPoll(t, s)
 	}
@@ -180,7 +180,7 @@ func TestOverflowIsReadAgainFromTheRing(t *testing.T) {
 	feed := newMemoryFeed()
 	hub := newHub(feed, func(c *Config) { c.QueueFrames = 3 })
 	mustStep(t, hub)
-	s := hub.Subscribe([]string{"all"}, 0)
+	s := hub.Subscribe([]string{"all"}, 0, 0)
 	wantCaughtUp(t, s, 0)
 	var want []int64
 	for range 10 {
@@ -202,7 +202,7 @@ func TestIdleSubscriptionDoesNotReadItsWholePastAgain(t *testing.T) {
 	feed := newMemoryFeed()
 	hub := newHub(feed, func(c *Config) { c.QueueFrames, c.RingFrames = 1, 4 })
 	mustStep(t, hub)
-	s := hub.Subscribe([]string{"user:a"}, 0)
+	s := hub.Subscribe([]string{"user:a"}, 0, 0)
 	wantCaughtUp(t, s, 0)
 	for range 100 {
 		feed.add("user:b")
@@ -221,7 +221,7 @@ func TestChannelJoinedLaterCountsFromThere(t *testing.T) {
 	feed := newMemoryFeed()
 	hub := newHub(feed, nil)
 	mustStep(t, hub)
-	s := hub.Subscribe([]string{"user:a"}, 0)
+	s := hub.Subscribe([]string{"user:a"}, 0, 0)
 	feed.add("order:1")
 	feed.add("user:a", "order:1")
 	mustStep(t, hub)
@@ -244,7 +244,7 @@ func TestChannelJoinedWhileAPageIsRead(t *testing.T) {
 		feed.add("user:a")
 	}
 	mustStep(t, hub)
-	s := hub.Subscribe([]string{"user:a"}, 0)
+	s := hub.Subscribe([]string{"user:a"}, 0, 0)
 	var from int64
 	feed.add("order:1") // 4: the page holds it, the hub does not have it yet
 	feed.onRead = func() error {
@@ -266,7 +266,7 @@ func TestChannelJoinedBehindAQueuedPage(t *testing.T) {
 	feed.add("user:a")
 	mustStep(t, hub)
 	feed.add("order:1") // 3, not known to the hub
-	s := hub.Subscribe([]string{"user:a"}, 0)
+	s := hub.Subscribe([]string{"user:a"}, 0, 0)
 	if b, err := s.Poll(t.Context(), 1); err != nil || len(b.Frames) != 1 {
 		t.Fatalf("%+v, %v", b, err)
 	}
@@ -284,7 +284,7 @@ func TestNothingOfALeftChannelIsHandedOut(t *testing.T) {
 	feed := newMemoryFeed()
 	hub := newHub(feed, nil)
 	mustStep(t, hub)
-	s := hub.Subscribe([]string{"user:a", "order:1"}, 0)
+	s := hub.Subscribe([]string{"user:a", "order:1"}, 0, 0)
 	wantCaughtUp(t, s, 0)
 	feed.add("order:1")
 	feed.add("user:a")
@@ -306,7 +306,7 @@ func TestCursorOlderThanRetentionIsToldSo(t *testing.T) {
 	}
 	hub := newHub(feed, func(c *Config) { c.RingFrames = 1 })
 	mustStep(t, hub)
-	s := hub.Subscribe([]string{"all"}, 3)
+	s := hub.Subscribe([]string{"all"}, 3, 0)
 	feed.dropUpTo(5) // after the client's cursor was found good
 	if _, err := s.Poll(t.Context(), 10); !errors.Is(err, ErrExpired) {
 		t.Fatalf("got %v", err)
@@ -327,7 +327,7 @@ func TestCloseEndsTheConsumer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := newHub(newMemoryFeed(), nil)
 		mustStep(t, hub)
-		s := hub.Subscribe([]string{"all"}, 0)
+		s := hub.Subscribe([]string{"all"}, 0, 0)
 		wantCaughtUp(t, s, 0)
 		done := make(chan error)
 		go func() {
@@ -356,7 +356,7 @@ func TestHubSurvivesFaultsAndSkipsNothing(t *testing.T) {
 			return nil
 		}
 		hub := runHub(t, feed, nil)
-		s := hub.Subscribe([]string{"all"}, 0)
+		s := hub.Subscribe([]string{"all"}, 0, 0)
 		wantCaughtUp(t, s, 0)
 
 		away.Store(true)
@@ -438,7 +438,7 @@ func TestCatchingUpIsTriedAgainAfterAFault(t *testing.T) {
 		}
 		hub := newHub(feed, func(c *Config) { c.RingFrames = 1 })
 		mustStep(t, hub)
-		s := hub.Subscribe([]string{"all"}, 0)
+		s := hub.Subscribe([]string{"all"}, 0, 0)
 		wantNext(t, s, 1, 2, 3, 4, 5)
 		s.Close()
 	})
@@ -458,7 +458,7 @@ func TestIdenticalReadingsAreShared(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 10 {
 			wg.Go(func() {
-				s := hub.Subscribe([]string{"all", "role:admin"}, 0)
+				s := hub.Subscribe([]string{"all", "role:admin"}, 0, 0)
 				defer s.Close()
 				wantNext(t, s, 1, 2, 3, 4, 5)
 			})
@@ -487,7 +487,7 @@ func TestReaderWhoGoesAwayDoesNotSpoilAReadingForOthers(t *testing.T) {
 		}
 		hub := newHub(feed, func(c *Config) { c.RingFrames = 1 })
 		mustStep(t, hub)
-		first, second := hub.Subscribe([]string{"all"}, 0), hub.Subscribe([]string{"all"}, 0)
+		first, second := hub.Subscribe([]string{"all"}, 0, 0), hub.Subscribe([]string{"all"}, 0, 0)
 		gone := make(chan error)
 		go func() {
 			_, err := first.Next(ctx, 10)
@@ -533,7 +533,7 @@ func TestReadingsAtOnceAreBounded(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 10 {
 			wg.Go(func() {
-				s := hub.Subscribe([]string{"all"}, int64(i))
+				s := hub.Subscribe([]string{"all"}, int64(i), 0)
 				defer s.Close()
 				if _, err := s.Next(t.Context(), 100); err != nil {
 					t.Errorf("Next: %v", err)
@@ -547,28 +547,54 @@ func TestReadingsAtOnceAreBounded(t *testing.T) {
 	})
 }
 
-func TestBoundsAreReadOnceForAStorm(t *testing.T) {
+func TestBoundsAreOfAfterTheCallAndSharedInAStorm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		feed := newMemoryFeed()
-		feed.add("all")
 		hub := newHub(feed, nil)
-		for range 50 {
-			if b, err := hub.Bounds(t.Context(), 1); err != nil || b.Head != 1 {
-				t.Fatalf("%+v, %v", b, err)
+		for want := range int64(3) { // nobody is answered with what was known before
+			if b, err := hub.Bounds(t.Context()); err != nil || b.Head != want {
+				t.Fatalf("%+v, %v; want head %d", b, err, want)
 			}
+			feed.add("all")
 		}
-		if feed.bounds != 1 {
-			t.Errorf("%d readings", feed.bounds)
+		before := feed.bounds
+		hold := make(chan struct{})
+		feed.onBounds = func() { <-hold }
+		var storm sync.WaitGroup
+		storm.Go(func() { _, _ = hub.Bounds(t.Context()) })
+		synctest.Wait()
+		feed.add("all") // after the reading began, before the others ask
+		for range 50 {
+			storm.Go(func() {
+				if b, err := hub.Bounds(t.Context()); err != nil || b.Head != 4 {
+					t.Errorf("%+v, %v; want head 4", b, err)
+				}
+			})
 		}
-		feed.add("all")
-		if b, err := hub.Bounds(t.Context(), 2); err != nil || b.Head != 2 {
-			t.Errorf("a head was judged by what was known before: %+v, %v", b, err)
-		}
-		<-time.After(2 * time.Second)
-		feed.dropUpTo(1)
-		if b, err := hub.Bounds(t.Context(), 0); err != nil || b.Floor != 1 {
-			t.Errorf("too old: %+v, %v", b, err)
+		synctest.Wait()
+		<-time.After(time.Millisecond)
+		close(hold)
+		storm.Wait()
+		if n := feed.bounds - before; n != 2 {
+			t.Errorf("%d readings", n)
 		}
 	})
+}
+
+func TestCaughtUpIsNotToldBeforeTheGoal(t *testing.T) {
+	t.Parallel()
+	feed := newMemoryFeed()
+	hub := runHub(t, feed, nil)
+	s := hub.Subscribe([]string{"user:a"}, 0, 3) // the log was at 3 when the client came
+	defer s.Close()
+	feed.add("user:a")
+	if b, err := s.Next(t.Context(), 10); err != nil || !slices.Equal(seqs(b.Frames), []int64{1}) {
+		t.Fatalf("%+v, %v; want frame 1", b, err)
+	}
+	feed.add("user:b")
+	feed.add() // nobody's, and the goal
+	if b, err := s.Next(t.Context(), 10); err != nil || !b.CaughtUp || b.Position != 3 {
+		t.Errorf("%+v, %v; want caught up at 3", b, err)
+	}
 }

@@ -128,7 +128,7 @@ func TestPropertyEverySubscriberGetsExactlyItsFrames(t *testing.T) {
 				for _, c := range channels.Draw(t, "channels") {
 					set[c] = cursor
 				}
-				readers = append(readers, &reader{sub: hub.Subscribe(set.names(), cursor), channels: set, position: cursor})
+				readers = append(readers, &reader{sub: hub.Subscribe(set.names(), cursor, 0), channels: set, position: cursor})
 			},
 			"poll":   func(t *rapid.T) { poll(t, pick(t)) },
 			"change": func(t *rapid.T) { change(t, pick(t)) },
@@ -228,7 +228,7 @@ func TestConcurrentSubscribersMissNothing(t *testing.T) {
 			set := channelSet{"all": 0, testChannels[1+i%5]: 0}
 			r := &reader{channels: set}
 			for r.position < events {
-				r.sub = hub.Subscribe(set.names(), r.position)
+				r.sub = hub.Subscribe(set.names(), r.position, 0)
 				for polls := rand.IntN(40); polls >= 0 && r.position < events; polls-- {
 					b, err := r.sub.Next(t.Context(), 1+rand.IntN(64))
 					if err != nil {

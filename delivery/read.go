@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/orderlog/orderlog/projections"
 )
@@ -180,14 +179,4 @@ func (h *Hub) readPage(ctx context.Context, channels []string, after int64, limi
 		return Page{}, err
 	}
 	return Page{Frames: frames, Position: page.Position, More: page.More}, nil
-}
-
-func (h *Hub) refreshBounds(ctx context.Context) (projections.Bounds, error) {
-	asked := time.Now()
-	b, err := h.cfg.Feed.Bounds(ctx)
-	if err != nil {
-		return projections.Bounds{}, fmt.Errorf("read the bounds of the notification log: %w", err)
-	}
-	h.bounds.put(b, asked)
-	return b, nil
 }

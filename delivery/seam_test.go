@@ -19,7 +19,7 @@ func TestSeamHolds(t *testing.T) {
 	for range clients {
 		wg.Go(func() {
 			for cursor := int64(0); cursor < frames; {
-				s := hub.Subscribe([]string{"all"}, cursor)
+				s := hub.Subscribe([]string{"all"}, cursor, 0)
 				for live := 0; live < 2 && cursor < frames; { // a few frames behind the seam are enough
 					b, err := s.Next(t.Context(), 1<<20)
 					if err != nil {
@@ -59,8 +59,8 @@ func TestGoingLiveWaitsForAPublicationInProgress(t *testing.T) {
 	t.Parallel()
 	hub := newHub(newMemoryFeed(), func(c *Config) { c.QueueFrames = 1 })
 	hub.begin(0)
-	late := hub.Subscribe([]string{"late"}, 1) // it has read all that there is: only going live is left
-	full, stuck := hub.Subscribe([]string{"full"}, 0), hub.Subscribe([]string{"stuck"}, 0)
+	late := hub.Subscribe([]string{"late"}, 1, 0) // it has read all that there is: only going live is left
+	full, stuck := hub.Subscribe([]string{"full"}, 0, 0), hub.Subscribe([]string{"stuck"}, 0, 0)
 	wantCaughtUp(t, full, 0)
 	wantCaughtUp(t, stuck, 0)
 	hub.publish(&Frame{Seq: 1, Channels: []string{"full"}})
@@ -102,7 +102,7 @@ func TestQuietSubscriptionSleeps(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hub := runHub(t, newMemoryFeed(), nil)
-		s := hub.Subscribe([]string{"all"}, 0)
+		s := hub.Subscribe([]string{"all"}, 0, 0)
 		<-s.Ready()
 		wantCaughtUp(t, s, 0)
 		select {

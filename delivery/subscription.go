@@ -40,6 +40,8 @@ type Subscription struct {
 	queue []*Frame
 	end   int64
 	live  bool
+	// goal is the seq that has to be reached before the subscription says that it has caught up.
+	goal int64
 	// offered is the newest seq that was queued live, so that a frame of several channels is queued once.
 	offered int64
 	told    bool // that it has caught up
@@ -56,10 +58,14 @@ type retry struct {
 	pause time.Duration
 }
 
-// Subscribe returns a subscription to the channels after the cursor. A cursor ahead of the hub is legal, because
-// another node or a reading may have told it: what is not after it is skipped. Close it when done.
-func (h *Hub) Subscribe(channels []string, cursor int64) *Subscription {
-	s := &Subscription{hub: h, wake: make(chan struct{}, 1), channels: make(channelSet, len(channels)), cursor: cursor}
+// Subscribe returns a subscription to the channels after the cursor, which does not say that it has caught up
+// before it is at goal: the log may be ahead of the hub. So may the cursor, because another node or a reading
+// may have told it: what is not after it is skipped. Close it when done.
+func (h *Hub) Subscribe(channels []string, cursor, goal int64) *Subscription {
+	s := &Subscription{
+		hub: h, wake: make(chan struct{}, 1), channels: make(channelSet, len(channels)),
+		cursor: cursor, goal: max(cursor, goal),
+	}
 	for _, c := range channels {
 		s.channels[c] = cursor
 	}
@@ -131,7 +137,7 @@ func (s *Subscription) take(limit int) (_ Batch, done bool, _ error) {
 		return Batch{}, false, nil
 	}
 	position := s.hub.Position()
-	if s.told || position < s.cursor {
+	if s.told || position < max(s.cursor, s.goal) {
 		return Batch{}, true, nil
 	}
 	s.told = true

@@ -14,6 +14,6 @@ func Statements() map[string]string {
 		"sqlLoadProducts": sqlLoadProducts, "sqlSaveProducts": sqlSaveProducts, "sqlLoadBusiness": sqlLoadBusiness,
 		"sqlSaveBusiness": sqlSaveBusiness, "sqlViewsPosition": sqlViewsPosition, "sqlBusiness": sqlBusiness,
 		"sqlProduct": sqlProduct, "sqlProducts": sqlProducts, "sqlOrder": sqlOrder,
-		"sqlLag": sqlLag, "sqlAnnounce": sqlAnnounce, "sqlRetentionLease": sqlRetentionLease, "sqlOldestPartition": sqlOldestPartition, "sqlRaiseFloor": sqlRaiseFloor,
+		"sqlLag": sqlLag, "sqlAnnounce": sqlAnnounce, "sqlRetentionLease": sqlRetentionLease, "sqlFloorAndPosition": sqlFloorAndPosition, "sqlRecordedAt": sqlRecordedAt, "sqlFeedPartitions": sqlFeedPartitions, "sqlRaiseFloor": sqlRaiseFloor,
 	}
 }

@@ -353,7 +353,53 @@ func read(t *testing.T, page func(after int64, limit int) (projections.Page, err
 	}
 }
 
-func TestRetentionDropsWholePartitionsAndSaysSo(t *testing.T) {
+func TestRetentionMovesTheFloorToWhatIsTooOld(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.project(t)
+	var last int64
+	for range 9 {
+		_, last = w.place(t, "ann")
+	}
+	w.waitFor(t, last)
+	retention := projections.NewRetention(w.pool, time.Hour, slog.New(slog.DiscardHandler))
+	feed := projections.NewFeedLog(w.pool)
+	log, err := w.store.ReadLog(t.Context(), 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		before time.Time
+		floor  int64
+	}{
+		{log[0].RecordedAt, 0},
+		{log[5].RecordedAt, 5},
+		{log[2].RecordedAt, 5}, // it never falls
+		{log[8].RecordedAt, 8},
+		{log[8].RecordedAt.Add(time.Hour), 9},
+		{log[8].RecordedAt.Add(time.Hour), 9},
+	} {
+		if err := retention.Expire(t.Context(), c.before); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := feed.Bounds(t.Context()); err != nil || b.Floor != c.floor {
+			t.Errorf("what is from before %s is expired: floor %d, want %d, %v", c.before, b.Floor, c.floor, err)
+		}
+	}
+	if _, err := feed.ReadChannels(t.Context(), []string{"role:admin"}, 8, 100); !errors.Is(err, projections.ErrExpired) {
+		t.Errorf("a cursor below the floor: %v", err)
+	}
+	if page, err := feed.ReadChannels(t.Context(), []string{"role:admin"}, 9, 100); err != nil || page.Position != 9 {
+		t.Errorf("a cursor at the floor: %+v, %v", page, err)
+	}
+	_, last = w.place(t, "ann")
+	w.waitFor(t, last)
+	if page, err := feed.ReadChannels(t.Context(), []string{"role:admin"}, 9, 100); err != nil || len(page.Items) != 1 {
+		t.Errorf("what came after the floor was raised: %+v, %v", page, err)
+	}
+}
+
+func TestRetentionDropsPartitionsBelowTheFloor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.project(t)
@@ -368,7 +414,7 @@ func TestRetentionDropsWholePartitionsAndSaysSo(t *testing.T) {
 	for _, step := range []string{
 		`UPDATE log_head SET seq = 99998`, `UPDATE checkpoints SET position = 99998`,
 		`INSERT INTO events SELECT g, gen_random_uuid(), 'order', gen_random_uuid(), 1, 'order.placed', '` + string(event) + `', '{}', now()
-		 FROM generate_series(2, 99998) g WHERE g > 99990`,
+		 FROM generate_series(2, 99998) g`,
 	} {
 		if _, err := superuser.Exec(t.Context(), step); err != nil {
 			t.Fatal(err)
@@ -378,30 +424,28 @@ func TestRetentionDropsWholePartitionsAndSaysSo(t *testing.T) {
 		_, seq = w.place(t, "ann")
 	}
 	w.waitFor(t, seq)
+	partitions := func() (n int) {
+		err := w.pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_inherits
+			WHERE inhparent IN ('notification_log'::regclass, 'notification_channels'::regclass)`).Scan(&n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	all := partitions()
 	retention := projections.NewRetention(w.pool, time.Hour, slog.New(slog.DiscardHandler))
-	if dropped, err := retention.DropOldest(t.Context(), time.Now().Add(-time.Hour)); dropped || err != nil {
-		t.Fatalf("what is an hour young was dropped: %v, %v", dropped, err)
+	if err := retention.Expire(t.Context(), time.Now().Add(-time.Hour)); err != nil || partitions() != all {
+		t.Fatalf("of %d partitions %d are left although nothing is old, %v", all, partitions(), err)
+	}
+	if err := retention.Expire(t.Context(), time.Now().Add(time.Hour)); err != nil || partitions() != all-2 {
+		t.Fatalf("of %d partitions %d are left, want two less, %v", all, partitions(), err)
 	}
 	feed := projections.NewFeedLog(w.pool)
-	if page, err := feed.ReadChannels(t.Context(), []string{"role:admin"}, 0, 100); err != nil || len(page.Items) != 5 {
-		t.Fatalf("before retention: %d notifications, %v", len(page.Items), err)
+	if b, err := feed.Bounds(t.Context()); err != nil || b.Floor != seq {
+		t.Errorf("bounds %+v, %v", b, err)
 	}
-	future := time.Now().Add(time.Hour)
-	if dropped, err := retention.DropOldest(t.Context(), future); !dropped || err != nil {
-		t.Fatalf("drop the oldest: %v, %v", dropped, err)
-	}
-	if dropped, err := retention.DropOldest(t.Context(), future); dropped || err != nil {
-		t.Fatalf("the partition that is written to was dropped: %v, %v", dropped, err)
-	}
-	bounds, err := feed.Bounds(t.Context())
-	if err != nil || bounds.Floor != 99_999 {
-		t.Errorf("bounds %+v, %v", bounds, err)
-	}
-	if _, err := feed.ReadChannels(t.Context(), []string{"role:admin"}, 0, 100); !errors.Is(err, projections.ErrExpired) {
+	if _, err := feed.Tail(t.Context(), 0, 100); !errors.Is(err, projections.ErrExpired) {
 		t.Errorf("a page that would miss what was dropped: %v", err)
-	}
-	if page, err := feed.Tail(t.Context(), bounds.Floor, 100); err != nil || len(page.Items) != 3 {
-		t.Errorf("what is held after the floor: %d notifications, %v", len(page.Items), err)
 	}
 	if _, _, err := projections.NewViews(w.pool).Order(t.Context(), first); err != nil {
 		t.Errorf("retention is for notifications, the order stays: %v", err)

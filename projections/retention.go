@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,86 +16,123 @@ const (
 	// One node does it; the others have nothing to wait for.
 	sqlRetentionLease = `SELECT pg_try_advisory_xact_lock(hashtext('orderlog notification retention'))`
 
-	// The oldest partition goes as a whole, when the last event in its range is too old (recorded_at never
-	// falls) and the feed is beyond it.
-	sqlOldestPartition = `
-SELECT o.upper
-FROM notification_floor f
-CROSS JOIN LATERAL (SELECT ((f.floor + 1) / $1 + 1) * $1 AS upper) o
-JOIN checkpoints c ON c.group_name = 'feed' AND c.position >= o.upper
-JOIN events e ON e.seq = o.upper - 1 AND e.recorded_at < $2`
+	sqlFloorAndPosition = `
+SELECT f.floor, c.position FROM notification_floor f, checkpoints c WHERE c.group_name = 'feed'`
 
-	sqlRaiseFloor = `UPDATE notification_floor SET floor = $1`
+	sqlRecordedAt = `SELECT recorded_at FROM events WHERE seq = $1`
+
+	sqlRaiseFloor = `UPDATE notification_floor SET floor = greatest(floor, $1)`
+
+	sqlFeedPartitions = `SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::text::regclass ORDER BY 1`
 )
 
-// Retention drops notifications that nobody may resume from any more.
+// Retention says which notifications nobody may resume from any more, and drops them.
 type Retention struct {
 	pool *pgxpool.Pool
 	keep time.Duration
 	log  *slog.Logger
 }
 
-// NewRetention returns a Retention that keeps notifications for at least keep.
+// NewRetention returns a Retention that keeps notifications for keep.
 func NewRetention(pool *pgxpool.Pool, keep time.Duration, log *slog.Logger) *Retention {
 	return &Retention{pool: pool, keep: keep, log: log}
 }
 
-// Run drops what is too old, at start and each hour, until ctx ends.
+// Run expires what is too old until ctx ends: at the start, and then each hour or four times in the time that
+// is kept, whichever is more often.
 func (r *Retention) Run(ctx context.Context) error {
-	hourly := time.NewTicker(time.Hour)
-	defer hourly.Stop()
+	tick := time.NewTicker(min(max(r.keep/4, 250*time.Millisecond), time.Hour))
+	defer tick.Stop()
 	for {
-		for more := true; more; {
-			var err error
-			if more, err = r.DropOldest(ctx, time.Now().Add(-r.keep)); err != nil && ctx.Err() == nil {
-				r.log.WarnContext(ctx, "old notifications could not be dropped; trying again in an hour", "err", err)
-			}
+		if err := r.Expire(ctx, time.Now().Add(-r.keep)); err != nil && ctx.Err() == nil {
+			r.log.WarnContext(ctx, "old notifications could not be expired; trying again later", "err", err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-hourly.C:
+		case <-tick.C:
 		}
 	}
 }
 
-// DropOldest drops the oldest partition of the notification log if all in it is from before a time, and
-// tells whether it did.
-func (r *Retention) DropOldest(ctx context.Context, before time.Time) (dropped bool, err error) {
-	err = pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
+// Expire raises the floor to the newest notification from before a time, and drops the partitions below it.
+// Cursors below the floor are refused from then on, whether or not a partition could be dropped.
+func (r *Retention) Expire(ctx context.Context, before time.Time) error {
+	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
 		var leased bool
 		if err := tx.QueryRow(ctx, sqlRetentionLease).Scan(&leased); err != nil || !leased {
 			return err
 		}
-		// Dropping a partition waits for its readers; appends must not wait behind it for long.
-		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '2s'`); err != nil {
-			return err
-		}
-		var upper int64
-		rows, err := tx.Query(ctx, sqlOldestPartition, int64(feedPartition), before)
+		floor, err := raiseFloor(ctx, tx, before)
 		if err != nil {
 			return err
 		}
-		found := false
-		_, err = pgx.ForEachRow(rows, []any{&upper}, func() error { found = true; return nil })
-		if err != nil || !found {
-			return err
-		}
-		for _, parent := range []string{"notification_log", "notification_channels"} {
-			name := fmt.Sprintf("%s_p%08d", parent, upper/feedPartition-1)
-			if _, err := tx.Exec(ctx, "DROP TABLE "+pgx.Identifier{name}.Sanitize()); err != nil {
-				return err
-			}
-		}
-		if _, err := tx.Exec(ctx, sqlRaiseFloor, upper-1); err != nil {
-			return err
-		}
-		r.log.InfoContext(ctx, "dropped old notifications", "up_to_seq", upper-1)
-		dropped = true
-		return nil
+		return r.drop(ctx, tx, floor)
 	})
 	if err != nil {
-		return false, fmt.Errorf("drop old notifications: %w", err)
+		return fmt.Errorf("expire old notifications: %w", err)
 	}
-	return dropped, nil
+	return nil
+}
+
+// raiseFloor searches by halves: recorded_at never falls as seq rises.
+func raiseFloor(ctx context.Context, tx pgx.Tx, before time.Time) (floor int64, err error) {
+	var position int64
+	if err := tx.QueryRow(ctx, sqlFloorAndPosition).Scan(&floor, &position); err != nil {
+		return 0, err
+	}
+	old := floor
+	for low, high := floor+1, position; low <= high; {
+		middle := low + (high-low)/2
+		var at time.Time
+		if err := tx.QueryRow(ctx, sqlRecordedAt, middle).Scan(&at); err != nil {
+			return 0, fmt.Errorf("when was seq %d recorded: %w", middle, err)
+		}
+		if at.Before(before) {
+			floor, low = middle, middle+1
+		} else {
+			high = middle - 1
+		}
+	}
+	if floor > old {
+		_, err = tx.Exec(ctx, sqlRaiseFloor, floor)
+	}
+	return floor, err
+}
+
+// drop removes the partitions that hold nothing above the floor. One that is being read is left for later:
+// nothing may wait behind it for long.
+func (r *Retention) drop(ctx context.Context, tx pgx.Tx, floor int64) error {
+	if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '2s'`); err != nil {
+		return err
+	}
+	for _, parent := range []string{"notification_log", "notification_channels"} {
+		rows, err := tx.Query(ctx, sqlFeedPartitions, parent)
+		if err != nil {
+			return err
+		}
+		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			n, err := strconv.ParseInt(strings.TrimPrefix(name, parent+"_p"), 10, 64)
+			if err != nil {
+				return fmt.Errorf("partition %s has a name of another kind: %w", name, err)
+			}
+			if (n+1)*feedPartition-1 > floor {
+				break
+			}
+			dropped := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { // a savepoint: the floor stays raised
+				_, err := tx.Exec(ctx, "DROP TABLE "+pgx.Identifier{name}.Sanitize())
+				return err
+			})
+			if dropped != nil {
+				r.log.WarnContext(ctx, "a partition of old notifications could not be dropped; trying again later", "partition", name, "err", dropped)
+				return ctx.Err()
+			}
+			r.log.InfoContext(ctx, "dropped old notifications", "partition", name)
+		}
+	}
+	return nil
 }

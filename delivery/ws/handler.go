@@ -61,7 +61,7 @@ type Config struct {
 	// PingInterval and PongTimeout find connections that are half open: a ping goes out each interval, and one that
 	// was not heard of for the timeout is dropped. Defaults 30 s and 90 s.
 	PingInterval, PongTimeout time.Duration
-	// CloseTimeout is how long a client may take to read the close frame and to answer it. Default 10 s.
+	// CloseTimeout is how long a client may take to read the close frame and to answer it. Default 3 s.
 	CloseTimeout time.Duration
 	// ReconnectSpread is the longest time after which clients are asked to return at a shutdown. Default 5 s.
 	ReconnectSpread time.Duration
@@ -91,7 +91,7 @@ func (c Config) withDefaults() Config {
 	byDefault(&c.WriteTimeout, 30*time.Second)
 	byDefault(&c.PingInterval, 30*time.Second)
 	byDefault(&c.PongTimeout, 90*time.Second)
-	byDefault(&c.CloseTimeout, 10*time.Second)
+	byDefault(&c.CloseTimeout, 3*time.Second)
 	byDefault(&c.ReconnectSpread, 5*time.Second)
 	byDefault(&c.MaxConnections, 100_000)
 	byDefault(&c.MaxUnregistered, 5_000)

@@ -181,7 +181,7 @@ func serve(t *testing.T, o options) *server {
 		o.before(feed)
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	hubConfig := delivery.Config{Feed: feed, Hint: feed.hint, Logger: quiet, BoundsAge: time.Nanosecond}
+	hubConfig := delivery.Config{Feed: feed, Hint: feed.hint, Logger: quiet}
 	if o.hub != nil {
 		o.hub(&hubConfig)
 	}

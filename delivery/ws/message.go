@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/auth"
 )
 
 // request is one message of a client.
@@ -72,7 +73,9 @@ func decodeRegistration(data json.RawMessage) (registration, error) {
 		return r, errors.New("lastSeq is negative")
 	}
 	// The clients of the system before this one sent the header's value.
-	r.Token = strings.TrimPrefix(r.Token, "Bearer ")
+	if bare, ok := auth.Bearer(r.Token); ok {
+		r.Token = bare
+	}
 	return r, nil
 }
 
@@ -160,10 +163,6 @@ type joined struct {
 	Seq    int64             `json:"seq"`
 	Events []json.RawMessage `json:"events"`
 	More   bool              `json:"more"`
-}
-
-type left struct {
-	Room string `json:"room"`
 }
 
 type reconnect struct {

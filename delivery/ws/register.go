@@ -78,7 +78,7 @@ func (r *reader) open(ctx context.Context, user auth.Identity, reg registration)
 	if reg.LastSeq != nil {
 		lastSeq = *reg.LastSeq
 	}
-	bounds, err := hub.Bounds(ctx, lastSeq)
+	bounds, err := hub.Bounds(ctx)
 	if err != nil {
 		return registered{}, outgoing{}, err
 	}
@@ -90,13 +90,13 @@ func (r *reader) open(ctx context.Context, user auth.Identity, reg registration)
 	s := &session{}
 	start := outgoing{session: s}
 	// Live from the hub's position on, unless the client has a cursor that is good.
-	cursor := a.Seq
+	cursor, goal := a.Seq, a.Seq
 	s.prev = cursor
 	if reg.LastSeq != nil {
 		if reason := judge(lastSeq, reg.Log, bounds); reason != "" {
 			start.line = encodeAnswer(answer{Event: "resync", Data: told{Seq: a.Seq, Reason: reason}})
 		} else {
-			a.Seq = max(a.Seq, bounds.Position)
+			a.Seq, goal = max(a.Seq, bounds.Head), bounds.Head // what was answered to anybody comes before caught_up
 			a.Recovered, s.announce, s.oldest = true, true, lastSeq == 0
 			s.prev, cursor = lastSeq, lastSeq
 			if s.oldest {
@@ -108,7 +108,7 @@ func (r *reader) open(ctx context.Context, user auth.Identity, reg registration)
 	for _, room := range allowed {
 		r.rooms[room] = true
 	}
-	s.sub = hub.Subscribe(a.Channels, cursor)
+	s.sub = hub.Subscribe(a.Channels, cursor, goal)
 	return a, start, nil
 }
 

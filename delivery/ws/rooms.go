@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/domain"
 )
 
@@ -32,6 +33,17 @@ func (r *reader) joinOrder(ctx context.Context, req request) {
 	if !allowed {
 		r.fail(req, domain.CodeForbidden, "this order is not yours to follow")
 		return
+	}
+	if want.LastSeq != nil {
+		b, err := r.cfg.Hub.Bounds(ctx)
+		if err != nil {
+			r.refuse(ctx, req, err)
+			return
+		}
+		if *want.LastSeq > b.Head {
+			r.fail(req, delivery.CodeCursorAhead, "the cursor is ahead of the log: read the state anew and join without lastSeq")
+			return
+		}
 	}
 	upTo := r.sub.Join(room)
 	if again && (want.LastSeq == nil || *want.LastSeq >= upTo) {
@@ -60,7 +72,7 @@ func (r *reader) history(ctx context.Context, a *joined, after int64) error {
 	upTo, prev, bytes, waited := a.Seq, after, 0, time.Duration(0)
 	cursor := after
 	if after == 0 { // all there is
-		b, err := r.cfg.Hub.Bounds(ctx, 0)
+		b, err := r.cfg.Hub.Bounds(ctx)
 		if err != nil {
 			return err
 		}
@@ -119,5 +131,5 @@ func (r *reader) leaveOrder(req request) {
 	room := want.room()
 	r.sub.Leave(room)
 	delete(r.rooms, room)
-	r.ack(req, left{Room: room})
+	r.ack(req, joined{Room: room, Seq: r.sub.Position(), Events: []json.RawMessage{}})
 }

@@ -20,7 +20,6 @@ type writer struct {
 	wire    wire
 	session *session
 	sub     <-chan struct{} // the subscription's Ready; nil before there is one
-	caught  bool            // up, so checkpoints may be told
 	closing *closing
 
 	registerBy, expires, pingAt, checkpointAt time.Time // zero: never
@@ -109,7 +108,7 @@ func (w *writer) take(o outgoing) {
 	}
 	if o.session != nil {
 		w.session, w.sub = o.session, o.session.sub.Ready()
-		w.registerBy = time.Time{}
+		w.registerBy, w.checkpointAt = time.Time{}, time.Now().Add(w.cfg.CheckpointInterval)
 	}
 	if o.close != nil {
 		w.closing = o.close
@@ -135,7 +134,7 @@ func (w *writer) watchTimes(now time.Time) {
 		w.wire.control(finalPing, nil)
 		w.pingAt = now.Add(w.cfg.PingInterval)
 	}
-	if w.caught && due(w.checkpointAt) {
+	if due(w.checkpointAt) {
 		w.tell("checkpoint", told{Seq: max(w.session.prev, w.session.sub.Position())})
 	}
 }
@@ -143,11 +142,7 @@ func (w *writer) watchTimes(now time.Time) {
 // nextTime is when watchTimes has something to do again.
 func (w *writer) nextTime() time.Time {
 	next := time.Unix(0, w.heard.Load()).Add(w.cfg.PongTimeout)
-	times := []time.Time{w.registerBy, w.expires, w.pingAt}
-	if w.caught {
-		times = append(times, w.checkpointAt)
-	}
-	for _, t := range times {
+	for _, t := range []time.Time{w.registerBy, w.expires, w.pingAt, w.checkpointAt} {
 		if !t.IsZero() && t.Before(next) {
 			next = t
 		}
@@ -183,15 +178,9 @@ func (w *writer) gatherEvents(ctx context.Context) (again bool) {
 			w.wire.end(f.Append(w.wire.begin(), w.session.prev))
 			w.told(f.Seq)
 		}
-		if !b.CaughtUp {
-			continue
-		}
-		w.caught = true
-		if w.session.announce {
+		if b.CaughtUp && w.session.announce {
 			w.session.announce = false // once: falling back later is our own affair
 			w.tell("caught_up", told{Seq: b.Position})
-		} else {
-			w.checkpointAt = laterOf(w.checkpointAt, time.Now().Add(w.cfg.CheckpointInterval))
 		}
 	}
 	return true
@@ -201,7 +190,7 @@ func (w *writer) gatherEvents(ctx context.Context) (again bool) {
 func (w *writer) startOver(ctx context.Context) {
 	s := w.session
 	if s.oldest && s.prev == 0 { // it asked for what is held, and that has just become less
-		if b, err := w.h.cfg.Hub.Bounds(ctx, 0); err == nil {
+		if b, err := w.h.cfg.Hub.Bounds(ctx); err == nil {
 			s.sub.Reset(b.Floor)
 		}
 		return // after a fault the subscription finds again that it must start over
@@ -221,11 +210,4 @@ func (w *writer) tell(event string, t told) {
 func (w *writer) told(seq int64) {
 	w.session.prev = seq
 	w.checkpointAt = time.Now().Add(w.cfg.CheckpointInterval)
-}
-
-func laterOf(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

@@ -31,8 +31,8 @@ type Business struct {
 	IsOpen       bool      `json:"isOpen"`
 	BusinessName string    `json:"businessName"`
 	Message      string    `json:"message"`
-	UpdatedAt    time.Time `json:"updatedAt"`
-	Version      int64     `json:"version"` // 0: never opened or closed
+	UpdatedAt    time.Time `json:"updatedAt,omitzero"` // absent before the first event
+	Version      int64     `json:"version"`            // 0: never opened or closed
 }
 
 // Initial is the business before its first event.

@@ -126,7 +126,7 @@ func start(ctx context.Context, cfg Config, m machine) (_ *Server, err error) {
 
 	dir, err := m.makeFolder(cfg.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("make the database's folder: %w", err)
+		return nil, fmt.Errorf("make the database's folder: %w; give a DATA_DIR that can be written, or a DATABASE_URL", err)
 	}
 	l, err := acquire(dir)
 	if err != nil {
