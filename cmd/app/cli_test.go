@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/parttest"
 	"github.com/orderlog/orderlog/internal/pgtest"
 )
 
@@ -193,11 +194,11 @@ func TestListeningGoesOnAfterARestart(t *testing.T) {
 		ended <- run(ctx, []string{"listen", "--token", shop.ada, "--last-seq", "0", "--room", "order:" + order}, env.getenv, &out, io.Discard)
 	}()
 	shop.move(t, order, "confirmed")
-	eventually(t, "two events", func() bool { return len(out.events(t)) == 2 })
+	parttest.Eventually(t, "two events", func() bool { return len(out.events(t)) == 2 })
 	s.stop()
 	shop.server = start(t, env)
 	shop.move(t, order, "preparing")
-	eventually(t, "the third", func() bool { return len(out.events(t)) >= 3 })
+	parttest.Eventually(t, "the third", func() bool { return len(out.events(t)) >= 3 })
 	cancel()
 	select {
 	case err := <-ended:

@@ -109,7 +109,7 @@ func TestKillingTheServerLosesNothingThatWasAnswered(t *testing.T) {
 		t.Errorf("%d commands were answered and %d were not: the kills did not hit appends", len(done), unanswered)
 	}
 
-	pool := connectPool(t, url)
+	pool := pgtest.Pool(t, url)
 	log := checkLog(t, eventstore.Open(pool, eventstore.Options{}), done)
 	feed := projections.NewFeedLog(pool)
 	awaitFeed(t, feed, int64(len(log)))
@@ -192,7 +192,7 @@ func TestTwoNodesOnOneDatabase(t *testing.T) {
 	if n := writers * each; confirmed != n || refused != n {
 		t.Errorf("of %d steps asked for twice %d were taken and %d refused", n, confirmed, refused)
 	}
-	log := checkLog(t, eventstore.Open(connectPool(t, url), eventstore.Options{}), done)
+	log := checkLog(t, eventstore.Open(pgtest.Pool(t, url), eventstore.Options{}), done)
 	if want := 2 + 2*writers*each; len(log) != want {
 		t.Errorf("the log has %d events, want %d", len(log), want)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/parttest"
 	"github.com/orderlog/orderlog/internal/pgtest"
 	"github.com/orderlog/orderlog/projections"
 )
@@ -185,7 +186,7 @@ func TestFiftyClientsMissNothing(t *testing.T) {
 		})
 	}
 	last := shopkeeping(t, s, product, orders)
-	feed := projections.NewFeedLog(connectPool(t, url))
+	feed := projections.NewFeedLog(pgtest.Pool(t, url))
 	awaitFeed(t, feed, last)
 	produced.Store(true)
 	wg.Wait()
@@ -208,7 +209,7 @@ func awaitFeed(t *testing.T, feed *projections.FeedLog, seq int64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	eventually(t, fmt.Sprintf("the feed to reach %d", seq), func() bool {
+	parttest.Eventually(t, fmt.Sprintf("the feed to reach %d", seq), func() bool {
 		b, err := feed.Bounds(ctx)
 		return err == nil && b.Position >= seq
 	})

@@ -16,9 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-	"go.uber.org/goleak"
-
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/auth"
 	"github.com/orderlog/orderlog/internal/pgtest"
@@ -31,12 +28,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	code := pgtest.Run(m)
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	pgtest.Main(m)
 }
 
 const jwtSecret = "a secret for tests, of 32 bytes at least"
@@ -267,29 +259,5 @@ func orderOf(product string) map[string]any {
 	return map[string]any{
 		"items":           []map[string]any{{"product": product, "quantity": 2}},
 		"deliveryAddress": "Via Roma 1", "paymentMethod": "cod",
-	}
-}
-
-func connectPool(t *testing.T, url string) *pgxpool.Pool {
-	t.Helper()
-	pool, err := pgxpool.New(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return pool
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
-	for !is() {
-		select {
-		case <-deadline:
-			t.Fatalf("waited 30 s for %s", what)
-		case <-tick.C:
-		}
 	}
 }

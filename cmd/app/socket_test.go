@@ -15,6 +15,7 @@ import (
 
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/internal/parttest"
 	"github.com/orderlog/orderlog/internal/pgtest"
 )
 
@@ -161,7 +162,7 @@ func caughtUpShop(t *testing.T) (s shop, order, log string) {
 // await waits until a new connection begins at seq.
 func (s shop) await(t *testing.T, seq int64) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("connections to begin at %d", seq), func() bool {
+	parttest.Eventually(t, fmt.Sprintf("connections to begin at %d", seq), func() bool {
 		k := s.register(t, s.admin, "")
 		defer func() { _ = k.Close() }()
 		text, err := k.next()
