@@ -31,7 +31,8 @@ func (s *Store) transact(ctx context.Context, requests []*request) ([]outcome, e
 		if err := s.addPartitions(ctx, 0); err != nil {
 			return nil, err
 		}
-	case isStale(err): // a pooled connection that died while it was idle, or a server that was restarted
+	case isStale(err): // a server that was restarted: what waits in the pool is as dead as what was just tried
+		s.pool.Reset()
 	default:
 		return outcomes, err
 	}
