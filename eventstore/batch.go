@@ -46,6 +46,19 @@ func (s *Store) tryTransact(ctx context.Context, requests []*request) ([]outcome
 	}
 	defer conn.Release()
 
+	if b, ok := asExpected(requests); ok {
+		stored, err := b.writeAsExpected(ctx, conn)
+		switch {
+		case err != nil && (spoken(err) || pgconn.SafeToRetry(err)):
+			return nil, err
+		case err != nil:
+			return nil, &unknownOutcomeError{oldHead: s.head.Load(), batch: b, cause: err}
+		case stored:
+			s.advanced(b.head)
+			return b.outcomes, nil
+		}
+	}
+
 	b := newBatch(requests)
 	if err := b.lookUp(ctx, conn); err != nil {
 		return nil, errors.Join(err, rollback(ctx, conn))
@@ -55,18 +68,28 @@ func (s *Store) tryTransact(ctx context.Context, requests []*request) ([]outcome
 		return b.outcomes, rollback(ctx, conn) // nothing to write
 	}
 	if err := b.write(ctx, conn); err != nil {
-		var pgErr *pgconn.PgError
-		if errors.As(err, &pgErr) && !isShutdown(pgErr) { // the server spoke: nothing was committed
+		if spoken(err) {
 			return nil, errors.Join(err, rollback(ctx, conn))
 		}
-		return nil, &unknownOutcomeError{oldHead: b.oldHead, outcomes: b.outcomes, cause: err}
+		return nil, &unknownOutcomeError{oldHead: b.oldHead, batch: b, cause: err}
 	}
-	s.head.Store(b.head)
+	s.advanced(b.head)
+	return b.outcomes, nil
+}
+
+// advanced takes note of the head for the partition keeper.
+func (s *Store) advanced(head int64) {
+	s.head.Store(head)
 	select {
 	case s.grown <- struct{}{}:
 	default:
 	}
-	return b.outcomes, nil
+}
+
+// spoken: the server said why it refused, so nothing was committed.
+func spoken(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && !isShutdown(pgErr)
 }
 
 // batch is one transaction: what it found, and what it decided to write.
@@ -74,11 +97,13 @@ type batch struct {
 	requests []*request
 	outcomes []outcome
 
-	oldHead, head int64
+	relative      bool  // seqs and times are not settled yet: see asExpected
+	oldHead, head int64 // 0 and on while relative
 	recordedAt    time.Time
 	versions      map[StreamID]int64 // as they will be after the writes decided so far
 	known         map[[2]string]storedKey
 
+	assumed streamRows // versions to hold to, for asExpected
 	events  eventRows
 	streams streamRows
 	keys    keyRows

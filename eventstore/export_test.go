@@ -14,7 +14,7 @@ func Statements() map[string]string {
 	return map[string]string{
 		"sqlLockHead": sqlLockHead, "sqlLookupStreams": sqlLookupStreams, "sqlLookupKeys": sqlLookupKeys,
 		"sqlInsertEvents": sqlInsertEvents, "sqlUpsertStreams": sqlUpsertStreams, "sqlInsertKeys": sqlInsertKeys,
-		"sqlMoveHead": sqlMoveHead, "sqlNotify": sqlNotify, "sqlAwaitHead": sqlAwaitHead,
+		"sqlMoveHead": sqlMoveHead, "sqlAppend": sqlAppend, "sqlNotify": sqlNotify, "sqlAwaitHead": sqlAwaitHead,
 		"sqlEventExists": sqlEventExists, "sqlStreamBounds": sqlStreamBounds, "sqlReadStream": sqlReadStream,
 		"sqlReadLog": sqlReadLog, "sqlHead": sqlHead, "sqlAddPartitions": sqlAddPartitions,
 		"sqlNextSegment": sqlNextSegment, "sqlMoveCheckpoint": sqlMoveCheckpoint,

@@ -48,12 +48,15 @@ FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bigint[], $6:
 
 	sqlMoveHead = `UPDATE log_head SET seq = $1, recorded_at = $2`
 
+	sqlAppend = `
+SELECT head, at FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
+
 	sqlNotify = `SELECT pg_notify($1, $2)`
 
 	// Waits for a transaction that may still be committing: it holds the head.
 	sqlAwaitHead = `SELECT 1 FROM log_head FOR SHARE`
 
-	sqlEventExists = `SELECT id FROM events WHERE stream_id = $1 AND id = $2 AND seq > $3`
+	sqlEventExists = `SELECT seq, recorded_at FROM events WHERE stream_id = $1 AND id = $2 AND seq > $3`
 
 	sqlStreamBounds = `
 SELECT u.n, s.first_seq, s.last_seq

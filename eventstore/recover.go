@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -16,9 +16,9 @@ const findOutTimeout = time.Minute
 
 // unknownOutcomeError: the connection was lost between sending COMMIT and hearing of it.
 type unknownOutcomeError struct {
-	oldHead  int64
-	outcomes []outcome // what holds if it was committed
-	cause    error
+	oldHead int64  // the head was at least here
+	batch   *batch // what holds if it was committed
+	cause   error
 }
 
 func (e *unknownOutcomeError) Error() string {
@@ -35,19 +35,35 @@ func (s *Store) findOut(ctx context.Context, batch []*request, unknown *unknownO
 		committed, err := s.wasCommitted(ctx, batch, unknown)
 		switch {
 		case err == nil && committed:
-			return unknown.outcomes, nil
+			return unknown.batch.outcomes, nil
 		case err == nil:
 			outcomes, err := s.transact(ctx, batch)
+			if err == nil && slices.ContainsFunc(outcomes, contested) {
+				// The lost statement may have been carried out between the look and the second try, which then
+				// ran into it: nobody is to be told of a conflict with its own events.
+				if committed, err = s.wasCommitted(ctx, batch, unknown); committed {
+					return unknown.batch.outcomes, nil
+				}
+				if err != nil {
+					return nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+				}
+			}
 			if !errors.As(err, &unknown) {
 				return outcomes, err
 			}
 		}
+		s.pool.Reset() // the connections that wait in it have seen the same
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, unknown)
 		case <-time.After(wait):
 		}
 	}
+}
+
+func contested(out outcome) bool {
+	var conflict *ConflictError
+	return out.result.Replayed || errors.As(out.err, &conflict)
 }
 
 func (s *Store) wasCommitted(ctx context.Context, batch []*request, unknown *unknownOutcomeError) (committed bool, err error) {
@@ -57,15 +73,15 @@ func (s *Store) wasCommitted(ctx context.Context, batch []*request, unknown *unk
 			return err
 		}
 		for i, r := range batch {
-			out := unknown.outcomes[i]
+			out := unknown.batch.outcomes[i]
 			if out.err != nil || out.result.Replayed {
 				continue // wrote nothing
 			}
 			if r.events == 0 {
-				committed, err = keyExists(ctx, tx, *r.Key)
+				committed, err = keyExists(ctx, tx, *r.Key, unknown.batch)
 				return err
 			}
-			committed, err = eventExists(ctx, tx, r, unknown.oldHead)
+			committed, err = eventExists(ctx, tx, r, out.result, unknown)
 			return err
 		}
 		return nil
@@ -76,27 +92,36 @@ func (s *Store) wasCommitted(ctx context.Context, batch []*request, unknown *unk
 	return committed, nil
 }
 
-func eventExists(ctx context.Context, tx pgx.Tx, r *request, after int64) (bool, error) {
+// eventExists looks for the first event of a request, which also tells where a batch stands that did not know.
+func eventExists(ctx context.Context, tx pgx.Tx, r *request, result Result, unknown *unknownOutcomeError) (found bool, err error) {
 	for _, sa := range r.Streams {
 		if len(sa.Events) == 0 {
 			continue
 		}
-		rows, err := tx.Query(ctx, sqlEventExists, sa.Stream.ID, sa.Events[0].ID, after)
+		rows, err := tx.Query(ctx, sqlEventExists, sa.Stream.ID, sa.Events[0].ID, unknown.oldHead)
 		if err != nil {
 			return false, err
 		}
-		found, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-		return len(found) > 0, err
+		var seq int64
+		var at time.Time
+		_, err = pgx.ForEachRow(rows, []any{&seq, &at}, func() error { found = true; return nil })
+		if err == nil && found {
+			unknown.batch.settle(seq-result.FirstSeq, at)
+		}
+		return found, err
 	}
 	return false, nil
 }
 
-func keyExists(ctx context.Context, tx pgx.Tx, k IdempotencyKey) (bool, error) {
+// keyExists does the same by the key of a request without events.
+func keyExists(ctx context.Context, tx pgx.Tx, k IdempotencyKey, b *batch) (found bool, err error) {
 	rows, err := tx.Query(ctx, sqlLookupKeys, []string{k.Scope}, []string{k.Key})
 	if err != nil {
 		return false, err
 	}
-	found := false
-	err = scanKeys(rows, func(int, storedKey) { found = true })
+	err = scanKeys(rows, func(_ int, stored storedKey) {
+		found = true
+		b.settle(stored.result.LastSeq, stored.result.RecordedAt)
+	})
 	return found, err
 }

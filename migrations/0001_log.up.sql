@@ -91,4 +91,51 @@ END $$;
 
 SELECT add_partitions('events', 1000000, 1000000);
 
+-- append_events is an append in one round trip, for the usual case that all of it can be stored: every stream
+-- is at the version that was expected, and no idempotency key was used before. It stores all, or raises OL001
+-- (a version) or unique_violation (a key) and stores nothing; the caller then finds out what fits by itself.
+-- Seqs are given as counted from the log's head.
+CREATE FUNCTION append_events(
+    expected_types text[], expected_ids uuid[], expected_versions bigint[],
+    event_ids uuid[], stream_types text[], stream_ids uuid[], versions bigint[], types text[], datas text[], metas text[],
+    moved_types text[], moved_ids uuid[], moved_versions bigint[], moved_first bigint[], moved_last bigint[],
+    key_scopes text[], keys text[], fingerprints bytea[], key_first bigint[], key_last bigint[], answers text[],
+    channel text, OUT head bigint, OUT at timestamptz
+) LANGUAGE plpgsql AS $$
+DECLARE
+    added bigint := cardinality(event_ids);
+BEGIN
+    SELECT h.seq, greatest(h.recorded_at, clock_timestamp()) INTO STRICT head, at FROM log_head h FOR UPDATE;
+    IF EXISTS (
+        SELECT FROM unnest(expected_types, expected_ids, expected_versions) AS u(stream_type, stream_id, version)
+        LEFT JOIN LATERAL (
+            SELECT s.version FROM streams s
+            WHERE s.stream_type = u.stream_type AND s.stream_id = u.stream_id OFFSET 0
+        ) s ON true
+        WHERE coalesce(s.version, 0) <> u.version
+    ) THEN
+        RAISE EXCEPTION 'a stream is not at the expected version' USING ERRCODE = 'OL001';
+    END IF;
+    INSERT INTO events (seq, id, stream_type, stream_id, version, type, data, meta, recorded_at)
+    SELECT head + u.n, u.id, u.stream_type, u.stream_id, u.version, u.type, u.data::jsonb, u.meta::jsonb, at
+    FROM unnest(event_ids, stream_types, stream_ids, versions, types, datas, metas)
+        WITH ORDINALITY AS u(id, stream_type, stream_id, version, type, data, meta, n);
+    INSERT INTO streams AS s (stream_type, stream_id, version, first_seq, last_seq)
+    SELECT u.stream_type, u.stream_id, u.version, head + u.first_seq, head + u.last_seq
+    FROM unnest(moved_types, moved_ids, moved_versions, moved_first, moved_last)
+        AS u(stream_type, stream_id, version, first_seq, last_seq)
+    ON CONFLICT (stream_type, stream_id) DO UPDATE SET version = excluded.version, last_seq = excluded.last_seq;
+    IF cardinality(keys) > 0 THEN
+        INSERT INTO idempotency_keys (scope, key, fingerprint, first_seq, last_seq, answer, recorded_at)
+        SELECT u.scope, u.key, u.fingerprint, CASE u.first_seq WHEN 0 THEN 0 ELSE head + u.first_seq END,
+               head + u.last_seq, u.answer::json, at
+        FROM unnest(key_scopes, keys, fingerprints, key_first, key_last, answers)
+            AS u(scope, key, fingerprint, first_seq, last_seq, answer);
+    END IF;
+    IF added > 0 THEN
+        UPDATE log_head SET seq = head + added, recorded_at = at;
+        PERFORM pg_notify(channel, (head + added)::text);
+    END IF;
+END $$;
+
 CREATE SEQUENCE order_number_seq;

@@ -1,0 +1,80 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// asExpected makes a batch of requests on the assumption that every stream is at the version that its first
+// request expects and that no idempotency key was used before, which is the usual case: then the batch needs
+// no look-up and one round trip. Seqs are counted from the head, which is not known yet. It answers false
+// when something does not fit even so; the batch has to be looked up then.
+func asExpected(requests []*request) (*batch, bool) {
+	b := newBatch(requests)
+	b.relative = true
+	for _, r := range requests {
+		for _, sa := range r.Streams {
+			if _, known := b.versions[sa.Stream]; known {
+				continue
+			}
+			if sa.Expected == AnyVersion {
+				return nil, false
+			}
+			b.versions[sa.Stream] = sa.Expected
+			b.assumed.streamType = append(b.assumed.streamType, sa.Stream.Type)
+			b.assumed.streamID = append(b.assumed.streamID, pgUUID(sa.Stream.ID))
+			b.assumed.version = append(b.assumed.version, sa.Expected)
+		}
+	}
+	b.decide()
+	for _, out := range b.outcomes {
+		if out.err != nil {
+			return nil, false
+		}
+	}
+	return b, true
+}
+
+// writeAsExpected stores the batch in one statement, which is its own transaction. It answers false, and has
+// stored nothing, when the assumption was wrong.
+func (b *batch) writeAsExpected(ctx context.Context, conn *pgxpool.Conn) (stored bool, err error) {
+	a, e, st, k := &b.assumed, &b.events, &b.streams, &b.keys
+	var head int64
+	var at time.Time
+	err = conn.QueryRow(ctx, sqlAppend, a.streamType, a.streamID, a.version,
+		e.id, e.streamType, e.streamID, e.version, e.typ, e.data, e.meta,
+		st.streamType, st.streamID, st.version, st.first, st.last,
+		k.scope, k.key, k.fingerprint, k.first, k.last, k.answer, EventsChannel,
+	).Scan(&head, &at)
+	var pgErr *pgconn.PgError
+	switch {
+	case errors.As(err, &pgErr) && (pgErr.Code == "OL001" || pgErr.Code == "23505"):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("append as expected: %w", err)
+	}
+	b.settle(head, at)
+	return true, nil
+}
+
+// settle turns what was counted from the head into what it is.
+func (b *batch) settle(head int64, at time.Time) {
+	if !b.relative {
+		return
+	}
+	b.relative = false
+	for i := range b.outcomes {
+		r := &b.outcomes[i].result
+		if r.FirstSeq > 0 {
+			r.FirstSeq += head
+		}
+		r.LastSeq += head
+		r.RecordedAt = at.UTC()
+	}
+	b.oldHead, b.head = head, b.head+head
+}
