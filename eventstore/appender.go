@@ -86,7 +86,7 @@ func (s *Store) collect(first *request) (batch []*request, held *request) {
 
 // letCallersIn yields while the queue grows. The callers that the last commit answered are runnable now;
 // letting them run first puts their next appends into this batch and not into one after it. It costs a lone
-// caller a few microseconds, and makes batches of many callers twice as large.
+// caller little, and makes batches of many callers larger.
 func (s *Store) letCallersIn() {
 	const patience = 64 // yields without a newcomer
 	waiting := len(s.queue)

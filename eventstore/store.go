@@ -2,7 +2,6 @@ package eventstore
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -156,14 +155,11 @@ func (s *Store) enqueue(ctx context.Context, r *request) error {
 
 // newRequest gives each event its id.
 func newRequest(a Append) (*request, error) {
-	if err := a.Validate(); err != nil {
+	meta, err := a.validate()
+	if err != nil {
 		return nil, err
 	}
-	r := &request{Append: a, done: make(chan outcome, 1)}
-	var err error
-	if r.meta, err = json.Marshal(a.Meta); err != nil {
-		return nil, fmt.Errorf("%w: meta: %w", ErrInvalid, err)
-	}
+	r := &request{Append: a, meta: meta, done: make(chan outcome, 1)}
 	r.Streams = make([]StreamAppend, len(a.Streams))
 	for i, sa := range a.Streams {
 		events := make([]NewEvent, len(sa.Events))

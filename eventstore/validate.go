@@ -18,35 +18,40 @@ const (
 // Validate refuses what could never be stored, with [ErrInvalid]. The store does so before it queues an
 // append: one that the database refuses would fail a whole batch.
 func (a Append) Validate() error {
+	_, err := a.validate()
+	return err
+}
+
+// validate also returns the encoded meta, which it had to make.
+func (a Append) validate() (meta json.RawMessage, err error) {
 	if err := a.Key.validate(a.Answer); err != nil {
-		return err
+		return nil, err
 	}
-	meta, err := json.Marshal(a.Meta)
-	if err == nil {
+	if meta, err = json.Marshal(a.Meta); err == nil {
 		err = storable(meta)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: meta: %w", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: meta: %w", ErrInvalid, err)
 	}
 	events := 0
 	for i, sa := range a.Streams {
 		for _, other := range a.Streams[:i] {
 			if other.Stream == sa.Stream {
-				return fmt.Errorf("%w: stream %s is named twice", ErrInvalid, sa.Stream)
+				return nil, fmt.Errorf("%w: stream %s is named twice", ErrInvalid, sa.Stream)
 			}
 		}
 		if err := sa.validate(); err != nil {
-			return err
+			return nil, err
 		}
 		events += len(sa.Events)
 	}
 	switch {
 	case events > MaxEvents:
-		return fmt.Errorf("%w: %d events at once; the most is %d", ErrInvalid, events, MaxEvents)
+		return nil, fmt.Errorf("%w: %d events at once; the most is %d", ErrInvalid, events, MaxEvents)
 	case events == 0 && a.Key == nil:
-		return fmt.Errorf("%w: no events and no idempotency key", ErrInvalid)
+		return nil, fmt.Errorf("%w: no events and no idempotency key", ErrInvalid)
 	}
-	return nil
+	return meta, nil
 }
 
 func (sa StreamAppend) validate() error {
