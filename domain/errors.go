@@ -21,6 +21,17 @@ const (
 	CodeVersionConflict     Code = "version_conflict"
 	CodeIdempotencyMismatch Code = "idempotency_mismatch"
 	CodeOfferNotFound       Code = "offer_not_found"
+	CodeOfferNotApplicable  Code = "offer_not_applicable" // the detail "rule" says which rule failed
+	CodeOfferExists         Code = "offer_exists"
+	CodeAgentUnavailable    Code = "agent_unavailable"
+	CodeOrderNotActive      Code = "order_not_active" // it is delivered or cancelled
+	CodePaymentExists       Code = "payment_exists"   // one live payment an order
+	CodeNothingToPay        Code = "nothing_to_pay"
+	CodeAmountMismatch      Code = "amount_mismatch" // a capture of another amount or currency than was asked for
+	CodeRefundExceeds       Code = "refund_exceeds_capture"
+	CodeProviderUnavailable Code = "provider_unavailable" // the payment provider does not answer
+	CodeInvalidSignature    Code = "invalid_signature"    // of the payment webhook
+	CodeSignatureExpired    Code = "signature_expired"    // a webhook that was signed too long ago
 	CodeProjectionBehind    Code = "projection_behind"
 	CodeOverloaded          Code = "overloaded"
 	CodeUnavailable         Code = "unavailable"

@@ -12,6 +12,10 @@ const (
 	RoleDelivery Role = "delivery"
 )
 
+// RoleSystem is the role of what the program does by itself, or because a partner's signed message asked for it.
+// No token carries it: ParseRole does not know it.
+const RoleSystem Role = "system"
+
 // ParseRole returns the role named s. Any other name is an error, never a default.
 func ParseRole(s string) (Role, error) {
 	switch r := Role(s); r {

@@ -45,7 +45,30 @@ type StatusChanged struct {
 	Message     string    `json:"message"`
 }
 
-// Cancelled says that an order was given up. AgentID is as in StatusChanged.
+// Assigned says that an order was given to a courier. PreviousAgentID is the courier it was taken from, empty when
+// there was none.
+type Assigned struct {
+	OrderID         uuid.UUID `json:"orderId"`
+	OrderNumber     string    `json:"orderNumber"`
+	CustomerID      string    `json:"customerId"`
+	AgentID         string    `json:"agentId"`
+	PreviousAgentID string    `json:"previousAgentId"`
+}
+
+// PaymentOpened says that an order has a live payment, of which there is at most one.
+type PaymentOpened struct {
+	OrderID   uuid.UUID `json:"orderId"`
+	PaymentID uuid.UUID `json:"paymentId"`
+}
+
+// PaymentClosed says that the order's live payment came to nothing, or was given back whole: another may be started.
+type PaymentClosed struct {
+	OrderID   uuid.UUID `json:"orderId"`
+	PaymentID uuid.UUID `json:"paymentId"`
+}
+
+// Cancelled says that an order was given up. AgentID is as in StatusChanged. RefundDue is what the customer is owed
+// because of it, in minor units of the order's currency.
 type Cancelled struct {
 	OrderID     uuid.UUID `json:"orderId"`
 	OrderNumber string    `json:"orderNumber"`
@@ -53,6 +76,7 @@ type Cancelled struct {
 	AgentID     string    `json:"agentId"`
 	From        Status    `json:"from"`
 	Reason      string    `json:"reason"`
+	RefundDue   int64     `json:"refundDue"`
 }
 
 // EventType is "order.placed".
@@ -61,11 +85,23 @@ func (Placed) EventType() string { return "order.placed" }
 // EventType is "order.status_changed".
 func (StatusChanged) EventType() string { return "order.status_changed" }
 
+// EventType is "order.assigned".
+func (Assigned) EventType() string { return "order.assigned" }
+
+// EventType is "order.payment_opened".
+func (PaymentOpened) EventType() string { return "order.payment_opened" }
+
+// EventType is "order.payment_closed".
+func (PaymentClosed) EventType() string { return "order.payment_closed" }
+
 // EventType is "order.cancelled".
 func (Cancelled) EventType() string { return "order.cancelled" }
 
 func init() {
 	domain.Register[Placed](1)
 	domain.Register[StatusChanged](1)
+	domain.Register[Assigned](1)
+	domain.Register[PaymentOpened](1)
+	domain.Register[PaymentClosed](1)
 	domain.Register[Cancelled](1)
 }

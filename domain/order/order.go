@@ -32,7 +32,8 @@ type Order struct {
 	PaymentMethod   string    `json:"paymentMethod"`
 	Note            string    `json:"note"`
 	OfferCode       string    `json:"offerCode"`
-	AgentID         string    `json:"agentId"` // the assigned courier; empty: none
+	AgentID         string    `json:"agentId"`   // the assigned courier; empty: none
+	PaymentID       string    `json:"paymentId"` // the live payment; empty: none
 	CancelReason    string    `json:"cancelReason"`
 	PlacedAt        time.Time `json:"placedAt"`
 	UpdatedAt       time.Time `json:"updatedAt"`
@@ -55,6 +56,14 @@ func (o Order) Apply(e domain.Event, at time.Time) Order {
 		o.PlacedAt = at
 	case StatusChanged:
 		o.Status, o.AgentID = e.To, e.AgentID
+	case Assigned:
+		o.AgentID = e.AgentID
+	case PaymentOpened:
+		o.PaymentID = e.PaymentID.String()
+	case PaymentClosed:
+		if o.PaymentID == e.PaymentID.String() {
+			o.PaymentID = ""
+		}
 	case Cancelled:
 		o.Status, o.AgentID, o.CancelReason = StatusCancelled, e.AgentID, e.Reason
 	default:
