@@ -40,7 +40,7 @@ func codesIn(t *testing.T, file string) []domain.Code {
 func TestEveryCodeHasItsRow(t *testing.T) {
 	t.Parallel()
 	codes := append(codesIn(t, "../domain/errors.go"), codesIn(t, "codes.go")...)
-	if len(codes) < 26 {
+	if len(codes) < 37 {
 		t.Fatalf("only %d codes found: the test looks in the wrong place", len(codes))
 	}
 	for _, code := range codes {
@@ -72,6 +72,19 @@ func TestTheRowsKeepTheirPromises(t *testing.T) {
 	} {
 		if got := OutcomeOf(code).Close; got != want {
 			t.Errorf("%s closes with %d, want %d", code, got, want)
+		}
+	}
+}
+
+func TestWhatDependsOnTheStateOfThingsIsAConflict(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[domain.Code]int{
+		"offer_not_found": 404, "offer_not_applicable": 409, "offer_exists": 409, "agent_unavailable": 409, "order_not_active": 409,
+		"payment_exists": 409, "nothing_to_pay": 409, "amount_mismatch": 409, "refund_exceeds_capture": 409,
+		"provider_unavailable": 503, "invalid_signature": 401, "signature_expired": 401,
+	} {
+		if got := OutcomeOf(code); got.Status != want || got.Close != 0 {
+			t.Errorf("%s: status %d, close %d; want %d and no close", code, got.Status, got.Close, want)
 		}
 	}
 }
