@@ -93,6 +93,7 @@ type Config struct {
 	Views    Views
 	Feed     Feed
 	Ready    ReadinessChecker
+	Frame
 
 	// BusinessName is what the business is called from its next opening or closing on. Empty: as it was.
 	BusinessName string

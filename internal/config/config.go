@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/orderlog/orderlog/internal/proxies"
 )
 
 // Defaults of the variables with the same meaning.
@@ -26,6 +28,8 @@ const (
 	DefaultClientURL             = "http://localhost:3000"
 	DefaultNotificationRetention = 720 * time.Hour
 	DefaultBusinessName          = "Orderlog Kitchen"
+	DefaultRateLimitUser         = 5_000
+	DefaultRateLimitAddress      = 20_000
 )
 
 // MinNotificationRetention is the shortest retention accepted. It is low enough to watch a cursor expire; a business
@@ -62,6 +66,11 @@ type Config struct {
 	LogFormat string
 	// BusinessName is the name shown to customers (BUSINESS_NAME).
 	BusinessName string
+	// RateLimitUser and RateLimitAddress are how many requests one user and one address may make in 10 s
+	// (RATE_LIMIT_USER, RATE_LIMIT_ADDRESS). 0: any number.
+	RateLimitUser, RateLimitAddress int
+	// TrustedProxies are the proxies whose word for a client's address is taken (TRUSTED_PROXIES). Empty: none.
+	TrustedProxies proxies.Trusted
 }
 
 // Embedded says whether the program runs its own PostgreSQL.
@@ -124,6 +133,9 @@ func (r *reader) config() Config {
 		LogLevel:              r.logLevel(),
 		LogFormat:             r.oneOf("LOG_FORMAT", "text", "json"),
 		BusinessName:          r.businessName(),
+		RateLimitUser:         r.limit("RATE_LIMIT_USER", DefaultRateLimitUser),
+		RateLimitAddress:      r.limit("RATE_LIMIT_ADDRESS", DefaultRateLimitAddress),
+		TrustedProxies:        r.trustedProxies(),
 	}
 	c.ClientOrigins = r.origins()
 	return c

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/orderlog/orderlog/internal/proxies"
 )
 
 const (
@@ -29,6 +32,7 @@ func TestAnEmptyEnvironmentIsEnough(t *testing.T) {
 	want := Config{
 		Host: "127.0.0.1", Port: 5000, DataDir: "./.orderlog", ClientOrigins: []string{"http://localhost:3000"},
 		NotificationRetention: 720 * time.Hour, LogLevel: slog.LevelInfo, BusinessName: "Orderlog Kitchen",
+		RateLimitUser: 5_000, RateLimitAddress: 20_000,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("got  %+v\nwant %+v", got, want)
@@ -45,6 +49,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"JWT_JWKS_URL": "https://id.example/keys", "JWT_ISSUER": "https://id.example", "JWT_AUDIENCE": "orderlog",
 		"CLIENT_URL": "https://Shop.example:443/, http://localhost:3000", "PAYMENT_WEBHOOK_SECRET": someSecret + "x",
 		"NOTIFICATION_RETENTION": "48h", "LOG_LEVEL": "DEBUG", "LOG_FORMAT": "json", "BUSINESS_NAME": "Ravi's",
+		"RATE_LIMIT_USER": "0", "RATE_LIMIT_ADDRESS": "300", "TRUSTED_PROXIES": "10.0.0.0/8, ::1",
 	}.get)
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +59,8 @@ func TestEveryVariableIsRead(t *testing.T) {
 		JWKSURL: "https://id.example/keys", JWTIssuer: "https://id.example", JWTAudience: "orderlog",
 		ClientOrigins: []string{"https://shop.example", "http://localhost:3000"}, PaymentWebhookSecret: Secret(someSecret + "x"),
 		NotificationRetention: 48 * time.Hour, LogLevel: slog.LevelDebug, LogFormat: "json", BusinessName: "Ravi's",
+		RateLimitUser: 0, RateLimitAddress: 300,
+		TrustedProxies: proxies.Trusted{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("got  %+v\nwant %+v", got, want)
@@ -111,6 +118,10 @@ func TestWhatIsRefused(t *testing.T) {
 		"an unknown level":                 {env{"LOG_LEVEL": "loud"}, []string{"LOG_LEVEL"}},
 		"an unknown format":                {env{"LOG_FORMAT": "xml"}, []string{"LOG_FORMAT"}},
 		"a name of two lines":              {env{"BUSINESS_NAME": "a\nb"}, []string{"BUSINESS_NAME"}},
+		"a limit that is no number":        {env{"RATE_LIMIT_USER": "many"}, []string{"RATE_LIMIT_USER"}},
+		"a limit under nothing":            {env{"RATE_LIMIT_ADDRESS": "-1"}, []string{"RATE_LIMIT_ADDRESS"}},
+		"a limit beyond every number":      {env{"RATE_LIMIT_USER": "99999999999999999999"}, []string{"RATE_LIMIT_USER"}},
+		"a proxy by its name":              {env{"TRUSTED_PROXIES": "10.0.0.1,proxy.example"}, []string{"TRUSTED_PROXIES"}},
 		"reachable, nothing given":         {env{"HOST": "0.0.0.0"}, []string{"JWT_SECRET", "PAYMENT_WEBHOOK_SECRET"}},
 		"reachable, one given":             {env{"HOST": "::", "JWT_SECRET": someSecret}, []string{"PAYMENT_WEBHOOK_SECRET"}},
 		"a host name, nothing given":       {env{"HOST": "orders.example"}, []string{"JWT_SECRET", "PAYMENT_WEBHOOK_SECRET"}},

@@ -13,11 +13,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/internal/proxies"
 )
 
 const (
 	minSecretBytes       = auth.MinSecretBytes
 	maxBusinessNameRunes = 100
+	maxRateLimit         = 1_000_000_000
 )
 
 // reader takes variables out of the environment and keeps what is wrong with them. A faulty one reads as its default,
@@ -190,4 +192,26 @@ func (r *reader) businessName() string {
 		return DefaultBusinessName
 	}
 	return v
+}
+
+func (r *reader) limit(name string, fallback int) int {
+	v := r.get(name)
+	if v == "" {
+		return fallback
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 || n > maxRateLimit {
+		r.fault("%s %q is no number of requests: set it to how many are allowed in 10 seconds, or to 0 for any number", name, v)
+		return fallback
+	}
+	return n
+}
+
+func (r *reader) trustedProxies() proxies.Trusted {
+	trusted, err := proxies.Parse(r.get("TRUSTED_PROXIES"))
+	if err != nil {
+		r.fault("TRUSTED_PROXIES cannot be used (%w): set it to the addresses or networks of your proxies, such as 10.0.0.0/8, separated by commas", err)
+		return nil
+	}
+	return trusted
 }
