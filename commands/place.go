@@ -67,7 +67,7 @@ func (p *placing) decide(ctx context.Context) (change[order.Order], error) {
 	}
 	place.OrderNumber = p.number
 	none := loaded[order.Order]{stream: orderStream(p.id)}
-	events, err := none.state.Place(place, onMenu)
+	events, err := none.state.Place(place, onMenu, nil)
 	if err != nil {
 		return change[order.Order]{}, err
 	}

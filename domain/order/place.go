@@ -46,13 +46,8 @@ type Place struct {
 
 // Validate checks what can be checked without the menu.
 func (cmd Place) Validate() error {
-	if n := len(cmd.Items); n < 1 || n > MaxItems {
-		return domain.Invalid("items", "must have 1 to %d lines, not %d", MaxItems, n)
-	}
-	for i, item := range cmd.Items {
-		if item.Quantity < 1 || item.Quantity > MaxQuantity {
-			return domain.Invalid(itemField(i, "quantity"), "must be 1 to %d", MaxQuantity).With("index", i)
-		}
+	if err := checkLines(cmd.Items); err != nil {
+		return err
 	}
 	if !slices.Contains(paymentMethods, cmd.PaymentMethod) {
 		return domain.Invalid("paymentMethod", "must be one of %s", strings.Join(paymentMethods, ", "))
@@ -74,30 +69,74 @@ func (cmd Place) Validate() error {
 	return nil
 }
 
+func checkLines(items []PlaceItem) error {
+	if n := len(items); n < 1 || n > MaxItems {
+		return domain.Invalid("items", "must have 1 to %d lines, not %d", MaxItems, n)
+	}
+	for i, item := range items {
+		if item.Quantity < 1 || item.Quantity > MaxQuantity {
+			return domain.Invalid(itemField(i, "quantity"), "must be 1 to %d", MaxQuantity).With("index", i)
+		}
+	}
+	return nil
+}
+
 // Place decides on a new order; the state must be that of none. onMenu holds the
-// products that exist, by id; names, prices and the currency are theirs.
-func (o Order) Place(cmd Place, onMenu map[uuid.UUID]menu.Product) ([]domain.Event, error) {
+// products that exist, by id; names, prices and the currency are theirs. discount says
+// what the offer that cmd.OfferCode names takes off a subtotal, or refuses; it is nil
+// when the order uses none.
+func (o Order) Place(
+	cmd Place, onMenu map[uuid.UUID]menu.Product, discount func(subtotal domain.Money) (int64, error),
+) ([]domain.Event, error) {
 	if o.Version > 0 {
-		return nil, domain.Errorf(domain.CodeVersionConflict, "order %s exists already", o.ID)
+		return nil, domain.Errorf(domain.CodeVersionConflict, "order %s exists already: place a new one", o.ID)
 	}
 	if err := cmd.Validate(); err != nil {
 		return nil, err
 	}
-	items, subtotal, err := price(cmd.Items, onMenu)
+	items, subtotal, err := Price(cmd.Items, onMenu)
+	if err != nil {
+		return nil, err
+	}
+	off, err := cmd.takeOff(subtotal, discount)
 	if err != nil {
 		return nil, err
 	}
 	return []domain.Event{Placed{
 		OrderID: cmd.OrderID, OrderNumber: cmd.OrderNumber,
 		CustomerID: cmd.CustomerID, CustomerName: cmd.CustomerName,
-		Items: items, Subtotal: subtotal.Amount, Discount: 0, TotalAmount: subtotal.Amount,
+		Items: items, Subtotal: subtotal.Amount, Discount: off, TotalAmount: subtotal.Amount - off,
 		Currency: subtotal.Currency, DeliveryAddress: cmd.DeliveryAddress,
 		PaymentMethod: cmd.PaymentMethod, Note: cmd.Note, OfferCode: cmd.OfferCode,
 	}}, nil
 }
 
-// price turns what was asked for into the lines of the order and their sum.
-func price(wanted []PlaceItem, onMenu map[uuid.UUID]menu.Product) ([]Item, domain.Money, error) {
+// takeOff returns the discount, which is never more than the subtotal. An order that
+// names an offer never goes without it in silence.
+func (cmd Place) takeOff(subtotal domain.Money, discount func(domain.Money) (int64, error)) (int64, error) {
+	if discount == nil {
+		if cmd.OfferCode != "" {
+			return 0, domain.Errorf(domain.CodeOfferNotFound, "there is no offer %q: order without it", cmd.OfferCode).
+				With("field", "offerCode")
+		}
+		return 0, nil
+	}
+	off, err := discount(subtotal)
+	if err != nil {
+		return 0, err
+	}
+	if off < 0 || off > subtotal.Amount {
+		return 0, fmt.Errorf("offer %q takes %d off a subtotal of %d", cmd.OfferCode, off, subtotal.Amount)
+	}
+	return off, nil
+}
+
+// Price turns what is asked for into the lines of an order and their sum, as [Order.Place]
+// does.
+func Price(wanted []PlaceItem, onMenu map[uuid.UUID]menu.Product) ([]Item, domain.Money, error) {
+	if err := checkLines(wanted); err != nil {
+		return nil, domain.Money{}, err
+	}
 	items := make([]Item, 0, len(wanted))
 	var subtotal domain.Money
 	for i, w := range wanted {

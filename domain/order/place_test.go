@@ -38,7 +38,7 @@ func asked(items ...order.PlaceItem) order.Place {
 }
 
 func place(cmd order.Place) decision {
-	return func(o order.Order) ([]domain.Event, error) { return o.Place(cmd, onMenu) }
+	return func(o order.Order) ([]domain.Event, error) { return o.Place(cmd, onMenu, nil) }
 }
 
 func TestPlacingTakesNamesAndPricesFromTheMenu(t *testing.T) {
@@ -79,7 +79,7 @@ func TestPlacingIsBounded(t *testing.T) {
 	for i := range hundred {
 		hundred[i] = order.PlaceItem{Product: dosa, Quantity: order.MaxQuantity}
 	}
-	if _, err := (order.Order{}).Place(asked(hundred...), onMenu); err != nil {
+	if _, err := (order.Order{}).Place(asked(hundred...), onMenu, nil); err != nil {
 		t.Errorf("the largest order was refused: %v", err)
 	}
 	for name, c := range map[string]struct {
@@ -120,7 +120,7 @@ func TestAnAmountThatCannotBeReckonedIsRefused(t *testing.T) {
 		{{Product: dosa, Quantity: 1}, {Product: dosa, Quantity: 1}},
 	} {
 		domaintest.Given[order.Order](t).When(func(o order.Order) ([]domain.Event, error) {
-			return o.Place(asked(items...), dear)
+			return o.Place(asked(items...), dear, nil)
 		}).ThenInvalid("items")
 	}
 }

@@ -21,8 +21,9 @@ type ChangeStatus struct {
 
 // Cancel asks to give an order up.
 type Cancel struct {
-	By     domain.Actor
-	Reason string
+	By        domain.Actor
+	Reason    string
+	RefundDue int64 // what the customer is owed then, in minor units of the order's currency
 }
 
 // ChangeStatus decides on the next step of an order. Admins may take every step, the
@@ -76,9 +77,12 @@ func (o Order) Cancel(cmd Cancel) ([]domain.Event, error) {
 	if !slices.Contains(from, o.Status) {
 		return nil, o.refuseStep(StatusCancelled, []Status{})
 	}
+	if cmd.RefundDue < 0 {
+		return nil, fmt.Errorf("cancel order %s: %d is due, which is less than nothing", o.ID, cmd.RefundDue)
+	}
 	return []domain.Event{Cancelled{
 		OrderID: o.ID, OrderNumber: o.OrderNumber, CustomerID: o.CustomerID, AgentID: o.AgentID,
-		From: o.Status, Reason: cmd.Reason,
+		From: o.Status, Reason: cmd.Reason, RefundDue: cmd.RefundDue,
 	}}, nil
 }
 

@@ -46,7 +46,7 @@ func TestAnOrderTakesOnlyLegalSteps(t *testing.T) {
 
 func (m *machine) place(t *rapid.T) {
 	cmd := drawPlace(t)
-	events, err := m.state.Place(cmd, m.menu)
+	events, err := m.state.Place(cmd, m.menu, nil)
 	if m.state.Version > 0 && err == nil {
 		t.Fatalf("placed twice: %+v", events)
 	}
