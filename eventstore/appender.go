@@ -128,23 +128,27 @@ func (s *Store) commit(ctx context.Context, batch []*request) {
 		}
 		return
 	}
-	stats := BatchStats{Appends: len(batch), Duration: time.Since(start), Err: err}
-	for i, r := range batch {
-		if err != nil {
-			r.done <- outcome{err: failed(err)}
-			continue
-		}
-		out := outcomes[i]
+	stats, mismatches := BatchStats{Appends: len(batch), Duration: time.Since(start), Err: err}, 0
+	for i := 0; err == nil && i < len(batch); i++ {
 		var conflict *ConflictError
-		switch {
+		switch out := outcomes[i]; {
 		case errors.As(out.err, &conflict):
 			stats.Conflicts++
+		case errors.Is(out.err, ErrIdempotencyMismatch):
+			mismatches++
 		case out.result.Replayed:
 			stats.Replays++
 		case out.err == nil:
-			stats.Events += r.events
+			stats.Events += batch[i].events
 		}
-		r.done <- out
+	}
+	s.counters.batch(stats, mismatches) // before anybody is answered, so that who looks then sees it
+	for i, r := range batch {
+		if err != nil {
+			r.done <- outcome{err: failed(err)}
+		} else {
+			r.done <- outcomes[i]
+		}
 	}
 	if s.opts.Observe != nil {
 		s.opts.Observe(stats)

@@ -55,6 +55,8 @@ type Store struct {
 	done  chan struct{} // closed when Run has ended
 	head  atomic.Int64  // as of the last batch
 	grown chan struct{} // head has risen; for the partition keeper
+
+	counters counters
 }
 
 // Open returns a Store on a migrated database. Appends are carried out while [Store.Run] runs. The pool
@@ -105,11 +107,14 @@ func (s *Store) Append(ctx context.Context, a Append) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	started := time.Now()
 	if err := s.enqueue(ctx, r); err != nil {
+		s.counters.notTaken(err)
 		return Result{}, err
 	}
 	select {
 	case out := <-r.done:
+		s.counters.answered(time.Since(started))
 		return out.result, out.err
 	case <-s.done:
 	case <-ctx.Done():
