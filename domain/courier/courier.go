@@ -33,13 +33,16 @@ const (
 	ReasonReassigned Reason = "reassigned"
 )
 
-// Courier is the state of a courier, and what admins read of it. One that was never heard of is offline.
+// Courier is the state of a courier, and what admins read of it. One that was never heard of is offline. Apply needs
+// none of the fields that the JSON leaves out, so that a read model may be folded on from its JSON; the decisions do,
+// and take a state folded from the log.
 type Courier struct {
 	ID              string     `json:"id"` // the user id
 	Name            string     `json:"name"`
 	Status          Status     `json:"status"`       // as others see it
 	Chosen          Status     `json:"chosen"`       // as the courier set it; what Status is again when an order is off its hands
 	CurrentOrder    *uuid.UUID `json:"currentOrder"` // nil: none
+	CurrentNumber   string     `json:"-"`            // that order's number
 	CurrentCustomer string     `json:"-"`            // whose order that is
 	UpdatedAt       time.Time  `json:"updatedAt"`
 	Version         int64      `json:"version"` // 0: never heard of
@@ -62,9 +65,11 @@ func (c Courier) Apply(e domain.Event, at time.Time) Courier {
 		c.ID, c.Name, c.Chosen, c.Status = e.AgentID, e.Name, e.Chosen, e.Status
 	case OrderTaken:
 		id := e.OrderID
-		c.ID, c.CurrentOrder, c.CurrentCustomer, c.Status = e.AgentID, &id, e.CustomerID, e.Status
+		c.ID, c.CurrentOrder, c.Status = e.AgentID, &id, e.Status
+		c.CurrentNumber, c.CurrentCustomer = e.OrderNumber, e.CustomerID
 	case OrderReleased:
-		c.ID, c.CurrentOrder, c.CurrentCustomer, c.Status = e.AgentID, nil, "", e.Status
+		c.ID, c.CurrentOrder, c.Status = e.AgentID, nil, e.Status
+		c.CurrentNumber, c.CurrentCustomer = "", ""
 	default:
 		return c
 	}

@@ -3,6 +3,7 @@
 package inbox
 
 import (
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,6 +16,15 @@ const StreamType = "inbox_entry"
 
 // ReaderStreamType is the type of the stream of a user's [AllRead] events; see [ReaderID].
 const ReaderStreamType = "inbox_reader"
+
+// The bounds of an entry, in characters.
+const (
+	maxTitle   = 200
+	maxMessage = 2000
+	maxType    = 50
+
+	typeLetters = "abcdefghijklmnopqrstuvwxyz0123456789_-"
+)
 
 // Entry is the state of an entry, and what its user reads.
 type Entry struct {
@@ -41,12 +51,59 @@ func ReaderID(userID string) uuid.UUID { return uuid.NewSHA1(readers, []byte(use
 // EntryID is the id of the entry that an event causes: an event causes at most one, however often it is handled.
 func EntryID(cause uuid.UUID) uuid.UUID { return uuid.NewSHA1(causes, cause[:]) }
 
-// Apply returns the state after an event that was recorded at a time. An event of another kind changes nothing.
+// Enter decides on a new entry; the state must be that of none.
+func (n Entry) Enter(e Entered) ([]domain.Event, error) {
+	if n.Version > 0 {
+		return nil, domain.Errorf(domain.CodeVersionConflict, "entry %s exists already: make a new one", n.ID)
+	}
+	for _, text := range []struct {
+		field, text string
+		highest     int
+	}{
+		{"userId", e.UserID, domain.MaxUserID},
+		{"title", e.Title, maxTitle},
+		{"message", e.Message, maxMessage},
+		{"type", e.Type, maxType},
+	} {
+		if err := domain.CheckText(text.field, text.text, 1, text.highest); err != nil {
+			return nil, err
+		}
+	}
+	if strings.Trim(e.Type, typeLetters) != "" {
+		return nil, domain.Invalid("type", "must be of the letters a to z, digits, _ and -, such as order")
+	}
+	e.OrderID = clone(e.OrderID)
+	return []domain.Event{e}, nil
+}
+
+// MarkRead decides that the entry was read. Only its user may; reading it again is no event.
+func (n Entry) MarkRead(by string) ([]domain.Event, error) {
+	switch {
+	case n.Version == 0:
+		return nil, domain.Errorf(domain.CodeNotFound, "there is no such entry: list the inbox to see those that are")
+	case n.UserID != by:
+		return nil, domain.Errorf(domain.CodeForbidden, "this entry is in another user's inbox: only that user may mark it as read")
+	case n.Read:
+		return nil, nil
+	}
+	return []domain.Event{Read{ID: n.ID, UserID: n.UserID}}, nil
+}
+
+func clone(id *uuid.UUID) *uuid.UUID {
+	if id == nil {
+		return nil
+	}
+	return new(*id)
+}
+
+// Apply returns the state after an event that was recorded at a time. An event of another kind changes nothing. The
+// state shares no memory with the event.
 func (n Entry) Apply(e domain.Event, at time.Time) Entry {
 	at = at.UTC()
 	switch e := e.(type) {
 	case Entered:
-		n.ID, n.UserID, n.Title, n.Message, n.Type, n.OrderID = e.ID, e.UserID, e.Title, e.Message, e.Type, e.OrderID
+		n.ID, n.UserID, n.Title, n.Message, n.Type = e.ID, e.UserID, e.Title, e.Message, e.Type
+		n.OrderID = clone(e.OrderID)
 		n.CreatedAt = at
 	case Read:
 		n.Read, n.ReadAt = true, &at

@@ -41,17 +41,31 @@ var namespace = uuid.MustParse("0b5e55e5-0000-4000-8000-0000000000f0")
 
 // StreamID is the id of an offer's stream. Codes that differ only in case are the same offer.
 func StreamID(code string) uuid.UUID {
-	return uuid.NewSHA1(namespace, []byte(strings.ToUpper(code)))
+	return uuid.NewSHA1(namespace, []byte(upper(code)))
+}
+
+// SameCode says whether two codes name the same offer.
+func SameCode(a, b string) bool { return upper(a) == upper(b) }
+
+// upper knows the letters of a code alone: no other letter becomes one of them.
+func upper(code string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		return r
+	}, code)
 }
 
 // Apply returns the state after an event that was recorded at a time. An event of another aggregate changes nothing.
+// The state shares no memory with the event.
 func (o Offer) Apply(e domain.Event, at time.Time) Offer {
 	at = at.UTC()
 	switch e := e.(type) {
 	case Created:
-		o.Terms, o.CreatedAt = e.Terms, at
+		o.Terms, o.CreatedAt = e.own(), at
 	case Updated:
-		o.Terms = e.Terms
+		o.Terms = e.own()
 	case Withdrawn:
 		o.Withdrawn = true
 	default:

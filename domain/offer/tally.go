@@ -1,7 +1,6 @@
 package offer
 
 import (
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,5 +42,19 @@ func (t Tally) Apply(e domain.Event, _ time.Time) Tally {
 	return t
 }
 
-// SameCode says whether two codes name the same offer.
-func SameCode(a, b string) bool { return strings.EqualFold(a, b) }
+// Count is the event that an order uses the offer. Whether one more use is left is the offer's decision.
+func (t Tally) Count(code string, scope Scope, customerID string, orderID uuid.UUID) []domain.Event {
+	return []domain.Event{Counted{
+		Code: code, Scope: scope, CustomerID: customerID, OrderID: orderID, Uses: t.Uses + 1,
+	}}
+}
+
+// Return is the event that an order which had used the offer was cancelled. It is none when no use is counted.
+func (t Tally) Return(code string, scope Scope, customerID string, orderID uuid.UUID) []domain.Event {
+	if t.Uses <= 0 {
+		return nil
+	}
+	return []domain.Event{Returned{
+		Code: code, Scope: scope, CustomerID: customerID, OrderID: orderID, Uses: t.Uses - 1,
+	}}
+}
