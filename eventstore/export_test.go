@@ -16,7 +16,7 @@ func Statements() map[string]string {
 		"sqlInsertEvents": sqlInsertEvents, "sqlUpsertStreams": sqlUpsertStreams, "sqlInsertKeys": sqlInsertKeys,
 		"sqlMoveHead": sqlMoveHead, "sqlAppend": sqlAppend, "sqlNotify": sqlNotify, "sqlAwaitHead": sqlAwaitHead,
 		"sqlEventExists": sqlEventExists, "sqlStreamBounds": sqlStreamBounds, "sqlReadStream": sqlReadStream,
-		"sqlReadLog": sqlReadLog, "sqlHead": sqlHead, "sqlAddPartitions": sqlAddPartitions,
+		"sqlReadLog": sqlReadLog, "sqlReadLast": sqlReadLast, "sqlHead": sqlHead, "sqlAddPartitions": sqlAddPartitions,
 		"sqlNextSegment": sqlNextSegment, "sqlMoveCheckpoint": sqlMoveCheckpoint,
 	}
 }

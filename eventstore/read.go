@@ -37,11 +37,65 @@ func (s *Store) ReadStreams(ctx context.Context, ids []StreamID) (map[StreamID][
 	return readStreams(ctx, s.pool, ids, 0)
 }
 
-func readStreams(ctx context.Context, db querier, ids []StreamID, afterVersion int64) (map[StreamID][]Recorded, error) {
+// Last is the newest event of a stream.
+type Last struct {
+	Recorded
+	// Age is how long ago it was recorded, by the database's clock, which all nodes share. Never below 0.
+	Age time.Duration
+}
+
+// ReadLast returns the newest event of each of several streams, at a cost that depends neither on how long
+// they are nor on the log: for streams whose every event says all there is to know. One that does not exist is
+// not in the map. All are of one snapshot.
+func (s *Store) ReadLast(ctx context.Context, ids []StreamID) (map[StreamID]Last, error) {
+	types, streamIDs := split(ids)
+	rows, err := s.pool.Query(ctx, sqlStreamBounds, types, streamIDs)
+	if err != nil {
+		return nil, fmt.Errorf("find streams: %w", err)
+	}
+	var seqs []int64
+	var n int
+	var first, newest int64
+	_, err = pgx.ForEachRow(rows, []any{&n, &first, &newest}, func() error {
+		seqs = append(seqs, newest)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find streams: %w", err)
+	}
+	last := make(map[StreamID]Last, len(seqs))
+	if len(seqs) == 0 {
+		return last, nil
+	}
+	if rows, err = s.pool.Query(ctx, sqlReadLast, seqs); err != nil {
+		return nil, fmt.Errorf("read the newest events of streams: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Last, err error) {
+		var age int64 // microseconds
+		err = row.Scan(append([]any{&age}, l.Recorded.columns()...)...)
+		l.RecordedAt, l.Age = l.RecordedAt.UTC(), time.Duration(age)*time.Microsecond
+		return l, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the newest events of streams: %w", err)
+	}
+	for _, l := range all {
+		last[l.Stream] = l
+	}
+	return last, nil
+}
+
+// split returns streams as the arrays that statements take.
+func split(ids []StreamID) ([]string, uuids) {
 	types, streamIDs := make([]string, len(ids)), make(uuids, len(ids))
 	for i, id := range ids {
 		types[i], streamIDs[i] = id.Type, pgUUID(id.ID)
 	}
+	return types, streamIDs
+}
+
+func readStreams(ctx context.Context, db querier, ids []StreamID, afterVersion int64) (map[StreamID][]Recorded, error) {
+	types, streamIDs := split(ids)
 	rows, err := db.Query(ctx, sqlStreamBounds, types, streamIDs)
 	if err != nil {
 		return nil, fmt.Errorf("find streams: %w", err)
@@ -105,11 +159,17 @@ func checkDense(events []Recorded, after int64) error {
 func collect(rows pgx.Rows) ([]Recorded, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Recorded, error) {
 		var e Recorded
-		var at time.Time
-		err := row.Scan(&e.Seq, (*[16]byte)(&e.ID), &e.Stream.Type, (*[16]byte)(&e.Stream.ID), &e.Version, &e.Type, &e.Data, &e.Meta, &at)
-		e.RecordedAt = at.UTC()
+		err := row.Scan(e.columns()...)
+		e.RecordedAt = e.RecordedAt.UTC()
 		return e, err
 	})
+}
+
+// columns is where eventColumns are scanned into.
+func (e *Recorded) columns() []any {
+	return []any{
+		&e.Seq, (*[16]byte)(&e.ID), &e.Stream.Type, (*[16]byte)(&e.Stream.ID), &e.Version, &e.Type, &e.Data, &e.Meta, &e.RecordedAt,
+	}
 }
 
 // LookupKey returns what an idempotency key was used for, if it was; [ErrIdempotencyMismatch] if that was

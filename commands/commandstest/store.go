@@ -25,6 +25,9 @@ type Store struct {
 	BeforeAppend func(n int) error
 	// AfterLookup, when set, is called after each LookupKey that found nothing.
 	AfterLookup func()
+	// Clock, when set, says when a commit is recorded and how old an event is. Without it each commit is a second
+	// after the one before, and ages are as of the next one. Set it before the store is shared.
+	Clock func() time.Time
 
 	mu      sync.Mutex
 	appends int
@@ -38,7 +41,7 @@ type keyed struct {
 	result      eventstore.Result
 }
 
-// Start is the recording time of the first commit; each further one is a second later.
+// Start is the recording time of the first commit of a store without a Clock; each further one is a second later.
 var Start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // Append commits all of it or nothing.
@@ -75,7 +78,7 @@ func (s *Store) Append(ctx context.Context, a eventstore.Append) (eventstore.Res
 	if err != nil {
 		return eventstore.Result{}, err
 	}
-	res := eventstore.Result{RecordedAt: Start.Add(time.Duration(s.commits) * time.Second), Answer: a.Answer}
+	res := eventstore.Result{RecordedAt: s.now(), Answer: a.Answer}
 	s.commits++
 	for _, sa := range a.Streams {
 		for _, e := range sa.Events {
@@ -100,6 +103,13 @@ func (s *Store) Append(ctx context.Context, a eventstore.Append) (eventstore.Res
 		s.keys[[2]string{a.Key.Scope, a.Key.Key}] = keyed{a.Key.Fingerprint, res}
 	}
 	return res, nil
+}
+
+func (s *Store) now() time.Time {
+	if s.Clock != nil {
+		return s.Clock().UTC()
+	}
+	return Start.Add(time.Duration(s.commits) * time.Second)
 }
 
 func (s *Store) version(id eventstore.StreamID) int64 {
@@ -152,6 +162,22 @@ func (s *Store) ReadStreams(ctx context.Context, ids []eventstore.StreamID) (map
 		}
 	}
 	return streams, nil
+}
+
+// ReadLast returns the newest event of each stream that exists.
+func (s *Store) ReadLast(ctx context.Context, ids []eventstore.StreamID) (map[eventstore.StreamID]eventstore.Last, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := map[eventstore.StreamID]eventstore.Last{}
+	for _, r := range s.events {
+		if slices.Contains(ids, r.Stream) {
+			last[r.Stream] = eventstore.Last{Recorded: r, Age: max(0, s.now().Sub(r.RecordedAt))}
+		}
+	}
+	return last, nil
 }
 
 // ReadStream returns the events of a stream after a version.

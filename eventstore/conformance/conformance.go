@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
@@ -23,6 +25,7 @@ type Store interface {
 	Append(ctx context.Context, a eventstore.Append) (eventstore.Result, error)
 	ReadStream(ctx context.Context, id eventstore.StreamID, afterVersion int64) ([]eventstore.Recorded, error)
 	ReadLog(ctx context.Context, after int64, limit int) ([]eventstore.Recorded, error)
+	ReadLast(ctx context.Context, ids []eventstore.StreamID) (map[eventstore.StreamID]eventstore.Last, error)
 	LookupKey(ctx context.Context, k eventstore.IdempotencyKey) (eventstore.Result, bool, error)
 }
 
@@ -45,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"a key can be kept without events":                        keyAlone,
 		"what cannot be stored is refused, alone":                 refusedAlone,
 		"the log is read in pages":                                pages,
+		"the newest event of each stream is read, with its age":   newest,
 		"it agrees with a model under random appends":             model,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -388,6 +392,36 @@ func pages(t *testing.T, store Store) {
 	}
 	if !slices.Equal(seqs, []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}) {
 		t.Errorf("read %v", seqs)
+	}
+}
+
+func newest(t *testing.T, store Store) {
+	a, b, none := stream(), stream(), stream()
+	sameID := eventstore.StreamID{Type: "other", ID: a.ID}
+	must(t, store, appendTo(to(a, 0, 3), to(b, 0, 1), to(sameID, 0, 1)))
+	must(t, store, appendTo(to(a, 3, 2), to(b, 1, 0))) // b is only checked
+	got, err := store.ReadLast(t.Context(), []eventstore.StreamID{b, none, a, sameID, a})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 3 {
+		t.Errorf("newest of three streams and of one that is not there: %+v", got)
+	}
+	log := wholeLog(t, store)
+	for id, seq := range map[eventstore.StreamID]int64{a: 7, b: 4, sameID: 5} {
+		last := got[id]
+		if want := log[seq-1]; !reflect.DeepEqual(last.Recorded, want) {
+			t.Errorf("newest of %s: %+v; want %+v", id, last.Recorded, want)
+		}
+		if last.Age < 0 || last.Age > time.Minute {
+			t.Errorf("the newest of %s is %s old", id, last.Age)
+		}
+	}
+	if older, newer := got[b].Age, got[a].Age; older-newer < log[6].RecordedAt.Sub(log[3].RecordedAt)-time.Millisecond {
+		t.Errorf("events recorded at %s and %s are %s and %s old", log[3].RecordedAt, log[6].RecordedAt, older, newer)
+	}
+	if got, err := store.ReadLast(t.Context(), nil); err != nil || len(got) != 0 {
+		t.Errorf("newest of no streams: %+v, %v", got, err)
 	}
 }
 
