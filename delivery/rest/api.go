@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -111,7 +112,8 @@ func register[I, O any](s *server, api huma.API, op huma.Operation, who access, 
 		op.Security = []map[string][]string{{bearer: {}}}
 	}
 	op.Middlewares = append(op.Middlewares, func(ctx huma.Context, next func(huma.Context)) {
-		if err := who.check(callOf(ctx.Context())); err != nil {
+		c := callOf(ctx.Context())
+		if err := cmp.Or(who.check(c), c.form); err != nil {
 			r, w := humago.Unwrap(ctx)
 			s.refuse(w, r, err)
 			return

@@ -31,6 +31,8 @@ type call struct {
 	// Of requests that may change something:
 	key         string // Idempotency-Key; empty: none
 	fingerprint []byte // SHA-256 over what is asked
+	body        []byte // as it came
+	form        error  // what is wrong with the body's form; told only to who may ask for what it asks
 }
 
 type callKey struct{}
@@ -98,14 +100,7 @@ func (c *call) readBody(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return problem(domain.CodeInvalidRequest, "the body could not be read to its end").set("Connection", "close")
 	}
-	if len(body) > 0 {
-		if err := checkForm(r.Header); err != nil {
-			return err
-		}
-	}
-	if !utf8.Valid(body) { // the decoder would put other characters in
-		return problem(domain.CodeInvalidRequest, "the body is not UTF-8").at("body", "must be UTF-8")
-	}
+	c.body, c.form = body, checkForm(r.Header, body)
 	hash := sha256.New()
 	_, _ = fmt.Fprintf(hash, "%s %s\n", r.Method, r.URL.EscapedPath())
 	_, _ = hash.Write(body)
@@ -114,7 +109,13 @@ func (c *call) readBody(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func checkForm(header http.Header) error {
+func checkForm(header http.Header, body []byte) error {
+	if len(body) == 0 {
+		return nil
+	}
+	if !utf8.Valid(body) { // the decoder would put other characters in
+		return problem(domain.CodeInvalidRequest, "the body is not UTF-8").at("body", "must be UTF-8")
+	}
 	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return problem(delivery.CodeUnsupportedMediaType, "a compressed body is not accepted: send it as it is")
 	}

@@ -95,6 +95,10 @@ func TestRightsComeBeforeTheForm(t *testing.T) {
 	t.Parallel()
 	refused(t, ask(t, newWorld().handler(t), "POST", prefix+"/products", "asha", `{"broken":`), 403, "forbidden")
 	refused(t, ask(t, newWorld().handler(t), "POST", prefix+"/products", "", `{"broken":`), 401, "unauthenticated")
+	form := "Content-Type: text/plain"
+	refused(t, ask(t, newWorld().handler(t), "POST", prefix+"/products", "", `{}`, form), 401, "unauthenticated")
+	refused(t, ask(t, newWorld().handler(t), "POST", prefix+"/products", "asha", "{\"\xff\"", form), 403, "forbidden")
+	refused(t, ask(t, newWorld().handler(t), "POST", prefix+"/products", "admin", `{}`, form), 415, "unsupported_media_type")
 }
 
 func TestBodies(t *testing.T) {
