@@ -6,6 +6,10 @@ import "time"
 func Statements() map[string]string {
 	everything, _ := OrderQuery{Status: "placed", Customer: "a", Agent: "b", From: time.Now(), To: time.Now()}.sql(1)
 	anything, _ := OrderQuery{}.sql(1)
+	couriers, _ := CourierQuery{}.sql(0)
+	couriersOfStatus, _ := CourierQuery{Status: "online"}.sql(0)
+	openOffers, _ := OfferQuery{}.sql(0)
+	offers, _ := OfferQuery{IncludeWithdrawn: true}.sql(0)
 	return map[string]string{
 		"orders by everything": everything, "orders": anything,
 		"sqlInsertNotifications": sqlInsertNotifications, "sqlInsertChannels": sqlInsertChannels,
@@ -15,5 +19,21 @@ func Statements() map[string]string {
 		"sqlSaveBusiness": sqlSaveBusiness, "sqlViewsPosition": sqlViewsPosition, "sqlBusiness": sqlBusiness,
 		"sqlProduct": sqlProduct, "sqlProducts": sqlProducts, "sqlOrder": sqlOrder,
 		"sqlLag": sqlLag, "sqlAnnounce": sqlAnnounce, "sqlRetentionLease": sqlRetentionLease, "sqlFloorAndPosition": sqlFloorAndPosition, "sqlRecordedAt": sqlRecordedAt, "sqlFeedPartitions": sqlFeedPartitions, "sqlRaiseFloor": sqlRaiseFloor,
+		"sqlLoadPayments": sqlLoadPayments, "sqlSavePayments": sqlSavePayments, "sqlPayment": sqlPayment, "sqlOrderPayments": sqlOrderPayments,
+		"sqlLoadCouriers": sqlLoadCouriers, "sqlSaveCouriers": sqlSaveCouriers, "sqlCourier": sqlCourier,
+		"couriers": couriers, "couriers of a status": couriersOfStatus,
+		"sqlAddTrackPoints": sqlAddTrackPoints, "sqlTrack": sqlTrack,
+		"sqlLoadOffers": sqlLoadOffers, "sqlSaveOffers": sqlSaveOffers, "sqlCountOfferUses": sqlCountOfferUses,
+		"sqlOffer": sqlOffer, "offers": offers, "open offers": openOffers,
+		"sqlLoadInbox": sqlLoadInbox, "sqlSaveInbox": sqlSaveInbox, "sqlAddInboxReaders": sqlAddInboxReaders,
+		"inbox": InboxStatement(nil), "unread inbox": InboxStatement(&yes), "read inbox": InboxStatement(&no),
 	}
+}
+
+var yes, no = true, false
+
+// InboxStatement is the statement that reads an inbox.
+func InboxStatement(unread *bool) string {
+	statement, _ := InboxQuery{Unread: unread}.sql(0)
+	return statement
 }

@@ -26,11 +26,12 @@ var ErrExpired = errors.New("the notifications after this seq are no longer held
 const feedPartition = 100_000
 
 const (
+	// unnest fills up a list that is shorter than the others with nulls: without endings, $6 is null itself.
 	sqlInsertNotifications = `
-INSERT INTO notification_log (seq, event, channels, payload, at)
-SELECT seq, event, string_to_array(channels, E'\n'), payload::json, at
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
-	AS u(seq, event, channels, payload, at)`
+INSERT INTO notification_log (seq, event, channels, payload, at, endings)
+SELECT seq, event, string_to_array(channels, E'\n'), payload::json, at, endings::json
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
+	AS u(seq, event, channels, payload, at, endings)`
 
 	sqlInsertChannels = `
 INSERT INTO notification_channels (channel, seq) SELECT * FROM unnest($1::text[], $2::bigint[])`
@@ -47,7 +48,7 @@ FROM log_head h, notification_floor f, checkpoints c WHERE c.group_name = 'feed'
 	// The checkpoint and the floor come with the rows, from one snapshot: what the page says of itself is
 	// true of its rows.
 	sqlFeedTail = `
-SELECT c.position, f.floor, n.seq, n.event, n.channels, n.payload, n.at
+SELECT c.position, f.floor, n.seq, n.event, n.channels, n.payload, n.at, n.endings
 FROM checkpoints c CROSS JOIN notification_floor f
 LEFT JOIN LATERAL (
 	SELECT * FROM notification_log WHERE seq > $1 ORDER BY seq LIMIT $2
@@ -57,7 +58,7 @@ WHERE c.group_name = 'feed' ORDER BY n.seq`
 	// Each channel is read by itself, in order and no further than the page needs; only then are they
 	// merged. So the cost of a page does not depend on how much there is behind it.
 	sqlFeedOfChannels = `
-SELECT c.position, f.floor, n.seq, n.event, n.channels, n.payload, n.at
+SELECT c.position, f.floor, n.seq, n.event, n.channels, n.payload, n.at, n.endings
 FROM checkpoints c CROSS JOIN notification_floor f
 LEFT JOIN LATERAL (
 	SELECT log.* FROM (
@@ -81,6 +82,8 @@ type Notification struct {
 	Channels []string
 	Data     json.RawMessage
 	At       time.Time
+	// Endings are the rights that the event took away, if any; subscriptions that had them leave the channel.
+	Endings []Ending
 }
 
 // Page is a part of the notification log.
@@ -120,6 +123,7 @@ func (f *Feed) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 		seqs, channelSeqs                   []int64
 		names, lists, payloads, channelRows []string
 		times                               []time.Time
+		endings                             []*string // as long as it has to be
 	)
 	for _, e := range events {
 		n, ok, err := Notify(e)
@@ -128,6 +132,14 @@ func (f *Feed) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 		}
 		if !ok {
 			continue
+		}
+		if len(n.Endings) > 0 {
+			encoded, err := encode(n.Endings)
+			if err != nil {
+				return fmt.Errorf("endings of seq %d: %w", n.Seq, err)
+			}
+			endings = append(endings, make([]*string, len(seqs)+1-len(endings))...)
+			endings[len(seqs)] = &encoded
 		}
 		seqs, names, payloads, times = append(seqs, n.Seq), append(names, n.Event), append(payloads, string(n.Data)), append(times, n.At)
 		list := ""
@@ -147,7 +159,7 @@ func (f *Feed) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 		return err
 	}
 	var q pgx.Batch
-	q.Queue(sqlInsertNotifications, seqs, names, lists, payloads, times)
+	q.Queue(sqlInsertNotifications, seqs, names, lists, payloads, times, endings)
 	q.Queue(sqlInsertChannels, channelRows, channelSeqs)
 	if err := tx.SendBatch(ctx, &q).Close(); err != nil {
 		return fmt.Errorf("write notifications: %w", err)
@@ -221,16 +233,21 @@ func (f *FeedLog) page(ctx context.Context, query string, after int64, limit int
 		channels    []string
 		payload     []byte
 		at          *time.Time
+		endings     []byte
 		position    int64
-		destination = []any{&position, &floor, &seq, &event, &channels, &payload, &at}
+		destination = []any{&position, &floor, &seq, &event, &channels, &payload, &at, &endings}
 	)
 	_, err = pgx.ForEachRow(rows, destination, func() error {
 		if seq == nil { // none
 			return nil
 		}
-		page.Items = append(page.Items, Notification{
-			Seq: *seq, Event: *event, Channels: channels, Data: json.RawMessage(payload), At: at.UTC(),
-		})
+		n := Notification{Seq: *seq, Event: *event, Channels: channels, Data: json.RawMessage(payload), At: at.UTC()}
+		if endings != nil {
+			if err := json.Unmarshal(endings, &n.Endings); err != nil {
+				return fmt.Errorf("endings of seq %d: %w", *seq, err)
+			}
+		}
+		page.Items = append(page.Items, n)
 		channels, payload = nil, nil // the next row gets its own
 		return nil
 	})

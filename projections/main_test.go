@@ -51,7 +51,7 @@ func (w *world) append(t *testing.T, streamType string, id uuid.UUID, events ...
 	return r.LastSeq
 }
 
-// project runs both groups until the test ends.
+// project runs the feed and the views until the test ends.
 func (w *world) project(t *testing.T, extra ...projections.Model) *projections.Runner {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -59,20 +59,18 @@ func (w *world) project(t *testing.T, extra ...projections.Model) *projections.R
 	parttest.Run(t, listener.Run)
 	runner := projections.NewRunner(w.pool, listener, log,
 		projections.Group{Name: projections.GroupFeed, Models: append([]projections.Model{projections.NewFeed(w.pool)}, extra...)},
-		projections.Group{Name: projections.GroupViews, Models: []projections.Model{
-			projections.Orders{}, projections.Products{}, projections.Business{},
-		}},
+		projections.Group{Name: projections.GroupViews, Models: projections.ReadModels()},
 	)
 	parttest.Run(t, runner.Run)
 	return runner
 }
 
-// waitFor waits until both groups have reached seq.
+// waitFor waits until the feed and the views have reached seq.
 func (w *world) waitFor(t *testing.T, seq int64) {
 	t.Helper()
 	parttest.Eventually(t, fmt.Sprintf("the projections to reach %d", seq), func() bool {
 		var n int
-		err := w.pool.QueryRow(t.Context(), `SELECT count(*) FROM checkpoints WHERE position >= $1`, seq).Scan(&n)
+		err := w.pool.QueryRow(t.Context(), `SELECT count(*) FROM checkpoints WHERE position >= $1 AND group_name IN ('feed', 'views')`, seq).Scan(&n)
 		return err == nil && n == 2
 	})
 }

@@ -26,6 +26,9 @@ import (
 const (
 	GroupFeed  = "feed"  // the notification log
 	GroupViews = "views" // the read models of REST, under one checkpoint so that X-Seq is one number
+
+	GroupInbox   = "inbox"   // writes entries into inboxes because of what happened
+	GroupRefunds = "refunds" // tells the payment provider of refunds
 )
 
 // Event is a recorded event with its decoded body.
@@ -39,6 +42,11 @@ type Model interface {
 	// Project brings the tables up to the last of events, which follow on those it was given before. All
 	// it writes goes through tx, whose commit is not its business.
 	Project(ctx context.Context, tx pgx.Tx, events []Event) error
+}
+
+// ReadModels returns the models of [GroupViews].
+func ReadModels() []Model {
+	return []Model{Business{}, Products{}, Orders{}, Payments{}, Couriers{}, Tracks{}, Offers{}, Inbox{}}
 }
 
 // Group is one or more models under one checkpoint.

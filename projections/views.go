@@ -203,16 +203,28 @@ func one[T any](ctx context.Context, v *Views, into *T, query string, id uuid.UU
 	return true, seq, nil
 }
 
+// list reads a page of documents.
 func list[T any](ctx context.Context, v *Views, limit int, query string, args ...any) (List[T], error) {
+	var doc []byte
+	return readPage(ctx, v, limit, query, args, []any{&doc}, func(int64) (item T, err error) {
+		err = json.Unmarshal(doc, &item)
+		return item, err
+	})
+}
+
+// readPage reads a page whose rows have more than a document: position and sort key as ever, and then what is
+// scanned into columns, of which item makes an item.
+func readPage[T any](
+	ctx context.Context, v *Views, limit int, query string, args, columns []any, item func(key int64) (T, error),
+) (List[T], error) {
 	page := List[T]{Items: []T{}}
-	rows, err := v.pool.Query(ctx, query, args...)
+	found, err := v.pool.Query(ctx, query, args...)
 	if err != nil {
 		return page, fmt.Errorf("read a view: %w", err)
 	}
 	var key *int64
 	var last int64
-	var doc []byte
-	_, err = pgx.ForEachRow(rows, []any{&page.Seq, &key, &doc}, func() error {
+	_, err = pgx.ForEachRow(found, append([]any{&page.Seq, &key}, columns...), func() error {
 		if key == nil {
 			return nil
 		}
@@ -220,13 +232,10 @@ func list[T any](ctx context.Context, v *Views, limit int, query string, args ..
 			page.Next = formatCursor(last)
 			return nil
 		}
-		var item T
 		last = *key
-		if err := json.Unmarshal(doc, &item); err != nil {
-			return err
-		}
-		page.Items = append(page.Items, item)
-		return nil
+		one, err := item(last)
+		page.Items = append(page.Items, one)
+		return err
 	})
 	if err != nil {
 		return page, fmt.Errorf("read a view: %w", err)
