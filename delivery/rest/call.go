@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -19,13 +19,15 @@ import (
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/internal/proxies"
 )
 
 // call is what is known of a request before its operation runs.
 type call struct {
 	id         uuid.UUID // X-Request-Id, the correlation id of what it causes
 	method     string
-	remoteAddr string         // without the port
+	remoteAddr string         // the client's, without a port; see proxies.Trusted.Client
+	secure     bool           // the client's way to here is encrypted
 	identity   *auth.Identity // nil: no token was sent
 
 	// Of requests that may change something:
@@ -45,10 +47,10 @@ func callOf(ctx context.Context) *call {
 // user is the caller of an operation that is not public.
 func (c *call) user() auth.Identity { return *c.identity }
 
-func newCall(r *http.Request) *call {
-	c := &call{method: r.Method, remoteAddr: r.RemoteAddr}
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		c.remoteAddr = host
+func newCall(r *http.Request, trusted proxies.Trusted) *call {
+	c := &call{method: r.Method, remoteAddr: r.RemoteAddr, secure: trusted.Secure(r)}
+	if client := trusted.Client(r); client.IsValid() {
+		c.remoteAddr = client.String()
 	}
 	// Only the plain form of a UUID: a client's id goes into the log of events and the program's own log.
 	if given := r.Header.Get("X-Request-Id"); len(given) == 36 {
@@ -96,6 +98,9 @@ func (c *call) readBody(w http.ResponseWriter, r *http.Request) error {
 	_ = control.SetReadDeadline(time.Time{})
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return problem(domain.CodeMessageTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBodyBytes)).set("Connection", "close")
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return problem(domain.CodeInvalidRequest, fmt.Sprintf("the body took more than %s: send it faster", bodyReadTimeout)).set("Connection", "close")
 	}
 	if err != nil {
 		return problem(domain.CodeInvalidRequest, "the body could not be read to its end").set("Connection", "close")

@@ -14,18 +14,22 @@ import (
 	"github.com/orderlog/orderlog/domain"
 )
 
-// ServeHTTP is what every request goes through before and after its operation: an id, headers, CORS, a time limit,
-// who calls, and a body that is small enough. Whatever fails on the way is answered with a problem.
+// ServeHTTP is what every request goes through before and after its operation: an id, headers, CORS, the limits of its
+// address and its user, a time limit, who calls, and a body that is small enough. Whatever fails on the way is answered
+// with a problem.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
-	c := newCall(r)
+	c := newCall(r, s.cfg.TrustedProxies)
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), callKey{}, c), s.cfg.RequestTimeout)
 	defer cancel()
 	out := &answer{ResponseWriter: w}
 	r = r.WithContext(ctx)
+	fallback, pattern := s.mux.Handler(r)
 	defer func() {
+		took := time.Since(started)
 		s.cfg.Logger.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "status", out.status,
-			"duration", time.Since(started), "request", c.id)
+			"duration", took, "request", c.id)
+		s.observe(r.Method, pattern, out.status, took)
 	}()
 	defer s.recover(out, r, c)
 
@@ -33,44 +37,76 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.cors(out, r) {
 		return
 	}
-	if strings.HasPrefix(r.URL.Path, prefix+"/") {
-		if err := s.prepare(out, r, c); err != nil {
-			s.refuse(out, r, err)
-			return
-		}
+	if err := s.prepare(out, r, c); err != nil {
+		s.refuse(out, r, err)
+		return
 	}
-	s.route(out, r)
+	if pattern == "" {
+		s.refuse(out, r, nowhere(fallback, r))
+		return
+	}
+	s.mux.ServeHTTP(out, r)
 }
 
+// prepare settles who calls and takes the body in. The address is counted before a token is verified, so that a flood
+// of forged tokens costs little.
 func (s *server) prepare(w http.ResponseWriter, r *http.Request, c *call) error {
+	if err := s.checkAddress(w, r, c); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(r.URL.Path, prefix+"/") {
+		return nil
+	}
 	identity, err := s.authenticate(r.Context(), r.Header)
 	if err != nil {
 		return err
 	}
 	c.identity = identity
+	if identity != nil {
+		if err := s.checkUser(w, r, *identity); err != nil {
+			return err
+		}
+	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
 	return c.readBody(w, r)
 }
 
-// route answers unknown paths and methods with problems of their own; the mux would send plain text.
-func (s *server) route(w http.ResponseWriter, r *http.Request) {
-	fallback, pattern := s.mux.Handler(r)
-	if pattern != "" {
-		s.mux.ServeHTTP(w, r)
-		return
-	}
+// nowhere answers unknown paths and methods with problems of their own; the mux would send plain text.
+func nowhere(fallback http.Handler, r *http.Request) *Problem {
 	probe := &discard{header: http.Header{}}
 	fallback.ServeHTTP(probe, r)
 	if probe.status == http.StatusMethodNotAllowed {
 		allowed := probe.header.Get("Allow")
-		s.refuse(w, r, problem(delivery.CodeMethodNotAllowed, r.Method+" is not possible here: use one of "+allowed).
-			set("Allow", allowed).with("allowed", strings.Split(allowed, ", ")))
+		return problem(delivery.CodeMethodNotAllowed, r.Method+" is not possible here: use one of "+allowed).
+			set("Allow", allowed).with("allowed", strings.Split(allowed, ", "))
+	}
+	return problem(domain.CodeNotFound, "there is nothing at this path: see /docs")
+}
+
+// observe tells of an answered request. Names that a client makes up are not passed on.
+func (s *server) observe(method, pattern string, status int, took time.Duration) {
+	if s.cfg.Observe == nil {
 		return
 	}
-	s.refuse(w, r, problem(domain.CodeNotFound, "there is nothing at this path: see /docs"))
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodPut, http.MethodOptions:
+	default:
+		method = "other"
+	}
+	route := pattern[strings.IndexByte(pattern, ' ')+1:]
+	if route == "" {
+		route = "none"
+	}
+	if status == 0 {
+		status = statusClientLeft
+	}
+	s.cfg.Observe(Observation{Method: method, Route: route, Status: status, Duration: took})
 }
+
+// statusClientLeft stands in observations for an answer that there was nobody to give to.
+const statusClientLeft = 499
 
 func (s *server) recover(w *answer, r *http.Request, c *call) {
 	reason := recover()
@@ -111,6 +147,9 @@ func setHeaders(h http.Header, r *http.Request, c *call) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	if c.secure { // over an open way it would mean nothing; how far it reaches beyond this host is the operator's to say
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	if r.Header.Get("Authorization") != "" {
 		h.Set("Cache-Control", "no-store")
 	} else {

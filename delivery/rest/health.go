@@ -6,9 +6,15 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/sync/singleflight"
 )
 
-const readinessTimeout = 3 * time.Second
+const (
+	healthPath = "/health"
+	readyPath  = "/ready"
+
+	readinessTimeout = 3 * time.Second
+)
 
 type healthBody struct {
 	Status string `json:"status" enum:"ok"`
@@ -26,19 +32,17 @@ type readyAnswer struct {
 
 func (s *server) health(api huma.API) {
 	register(s, api, huma.Operation{
-		OperationID: "get-health", Method: http.MethodGet, Path: "/health", Tags: []string{"Operation"},
+		OperationID: "get-health", Method: http.MethodGet, Path: healthPath, Tags: []string{"Operation"},
 		Summary: "Whether the process is alive",
 	}, everybody, func(context.Context, *call, *struct{}) (*struct{ Body healthBody }, error) {
 		return &struct{ Body healthBody }{healthBody{Status: "ok"}}, nil
 	})
 	register(s, api, huma.Operation{
-		OperationID: "get-readiness", Method: http.MethodGet, Path: "/ready", Tags: []string{"Operation"},
+		OperationID: "get-readiness", Method: http.MethodGet, Path: readyPath, Tags: []string{"Operation"},
 		Summary:     "Whether the program should get requests",
 		Description: "200 when every part is ready, else 503; the parts are listed either way.",
 	}, everybody, func(ctx context.Context, c *call, _ *struct{}) (*readyAnswer, error) {
-		ctx, cancel := context.WithTimeout(ctx, readinessTimeout)
-		defer cancel()
-		found, err := s.cfg.Ready.Ready(ctx)
+		found, err := s.readiness(ctx)
 		out := &readyAnswer{Status: http.StatusOK, Body: readyBody{Status: "ready", Components: found.Components}}
 		if out.Body.Components == nil {
 			out.Body.Components = []Component{}
@@ -51,4 +55,19 @@ func (s *server) health(api huma.API) {
 		}
 		return out, nil
 	})
+}
+
+// readyLook is shared by all who ask at the same time: the question is not rate-limited, and must not cost the
+// database more the more often it is asked.
+type readyLook struct{ flight singleflight.Group }
+
+func (s *server) readiness(ctx context.Context) (Readiness, error) {
+	found, err, _ := s.ready.flight.Do("", func() (any, error) {
+		// Whoever asked first may leave; the others still want to know.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readinessTimeout)
+		defer cancel()
+		return s.cfg.Ready.Ready(ctx)
+	})
+	r, _ := found.(Readiness)
+	return r, err
 }

@@ -113,8 +113,10 @@ type Config struct {
 const prefix = "/api/v1"
 
 type server struct {
-	cfg Config
-	mux *http.ServeMux
+	cfg    Config
+	mux    *http.ServeMux
+	limits limits
+	ready  readyLook
 }
 
 // New makes the handler. It answers every path, so it belongs at "/" of a mux that sends /ws and the like elsewhere.
@@ -136,7 +138,7 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.MinSeqWait <= 0 {
 		cfg.MinSeqWait = 2 * time.Second
 	}
-	s := &server{cfg: cfg, mux: http.NewServeMux()}
+	s := &server{cfg: cfg, mux: http.NewServeMux(), limits: newLimits(cfg.Frame)}
 	api := s.newAPI()
 	s.business(api)
 	s.products(api)
