@@ -83,7 +83,7 @@ func (p Point) clone() Point {
 // state shares no memory with the event.
 func (t Track) Apply(e domain.Event, at time.Time) Track {
 	if e, ok := e.(Located); ok {
-		e.Point = e.Point.clone()
+		e.Point = e.clone()
 		t.Last, t.At = e, at.UTC()
 		t.Version++
 	}

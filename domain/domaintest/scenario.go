@@ -36,6 +36,12 @@ func Given[S State[S]](t *testing.T, events ...domain.Event) *Scenario[S] {
 	return &Scenario[S]{t: t, state: Fold(zero, events...)}
 }
 
+// From starts from a state of its own, for an aggregate whose first state is not the zero one.
+func From[S State[S]](t *testing.T, initial S, events ...domain.Event) *Scenario[S] {
+	t.Helper()
+	return &Scenario[S]{t: t, state: Fold(initial, events...)}
+}
+
 // Fold applies events to a state.
 func Fold[S State[S]](state S, events ...domain.Event) S {
 	for _, e := range events {
