@@ -82,7 +82,7 @@ func (p Payment) Collect(by domain.Actor, assigned bool) ([]domain.Event, error)
 		return nil, p.refuseStep(StatusCaptured, "it is paid by "+string(p.Method)+": wait for the provider to say that the money came in")
 	}
 	if p.Status != StatusPending {
-		return nil, p.refuseStep(StatusCaptured, "only a pending payment is collected")
+		return nil, p.refuseStep(StatusCaptured, "only a pending payment is collected, start a new one if there is still something to pay")
 	}
 	return []domain.Event{Captured{Of: p.of(), Amount: p.Amount, CollectedBy: by.UserID}}, nil
 }
