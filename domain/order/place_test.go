@@ -124,3 +124,57 @@ func TestAnAmountThatCannotBeReckonedIsRefused(t *testing.T) {
 		}).ThenInvalid("items")
 	}
 }
+
+func TestAnOfferTakesItsDiscountOff(t *testing.T) {
+	t.Parallel()
+	cmd := asked(order.PlaceItem{Product: dosa, Quantity: 2})
+	cmd.OfferCode = "TEN"
+	with := func(discount func(domain.Money) (int64, error)) decision {
+		return func(o order.Order) ([]domain.Event, error) { return o.Place(cmd, onMenu, discount) }
+	}
+	for _, off := range []int64{0, 90, 900} {
+		want := order.Placed{
+			OrderID: orderID, OrderNumber: "ORD-000001", CustomerID: "c1", CustomerName: "Ann",
+			Items:    []order.Item{{Product: dosa, Name: "Dosa", Quantity: 2, UnitPrice: 450, Total: 900}},
+			Subtotal: 900, Discount: off, TotalAmount: 900 - off, Currency: "EUR", OfferCode: "TEN",
+			DeliveryAddress: "1 Main St", PaymentMethod: "cod", Note: "hot",
+		}
+		given(t).When(with(func(subtotal domain.Money) (int64, error) {
+			if subtotal != (domain.Money{Amount: 900, Currency: "EUR"}) {
+				t.Errorf("the discount is reckoned on %+v", subtotal)
+			}
+			return off, nil
+		})).Then(want)
+	}
+	for _, off := range []int64{-1, 901} {
+		if events, err := with(func(domain.Money) (int64, error) { return off, nil })(order.Order{}); err == nil {
+			t.Errorf("%d was taken off 900: %+v", off, events)
+		}
+	}
+	given(t).When(with(func(domain.Money) (int64, error) {
+		return 0, domain.Errorf(domain.CodeOfferNotApplicable, "it is over: order without it")
+	})).ThenError(domain.CodeOfferNotApplicable)
+	// Nobody looked the offer up: the order does not go without it in silence.
+	given(t).When(with(nil)).ThenError(domain.CodeOfferNotFound)
+}
+
+func TestPricesAreThoseOfAnOrder(t *testing.T) {
+	t.Parallel()
+	lines := []order.PlaceItem{{Product: dosa, Quantity: 2}, {Product: chai, Quantity: 1}}
+	items, subtotal, err := order.Price(lines, onMenu)
+	if err != nil || subtotal != (domain.Money{Amount: 1020, Currency: "EUR"}) || len(items) != 2 || items[0].Total != 900 {
+		t.Errorf("%+v cost %+v, %v", items, subtotal, err)
+	}
+	for code, lines := range map[domain.Code][]order.PlaceItem{
+		domain.CodeInvalidRequest:     {{Product: dosa, Quantity: 0}},
+		domain.CodeNotFound:           {{Product: unknown, Quantity: 1}},
+		domain.CodeProductUnavailable: {{Product: soldOut, Quantity: 1}},
+	} {
+		if _, _, err := order.Price(lines, onMenu); domain.CodeOf(err) != code {
+			t.Errorf("%+v: %v; want %s", lines, err, code)
+		}
+	}
+	if _, _, err := order.Price(nil, onMenu); domain.CodeOf(err) != domain.CodeInvalidRequest {
+		t.Errorf("no lines: %v", err)
+	}
+}

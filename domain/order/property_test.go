@@ -35,24 +35,29 @@ func TestAnOrderTakesOnlyLegalSteps(t *testing.T) {
 		m.start.AgentID = rapid.SampledFrom([]string{"", "a1"}).Draw(t, "agent")
 		m.state = m.start
 		t.Repeat(map[string]func(*rapid.T){
-			"":       m.check,
-			"place":  m.place,
-			"change": m.change,
-			"next":   m.next,
-			"cancel": m.cancel,
+			"":               m.check,
+			"place":          m.place,
+			"change":         m.change,
+			"next":           m.next,
+			"assign":         m.assign,
+			"cancel":         m.cancel,
+			"open payment":   m.openPayment,
+			"close payment":  m.closePayment,
+			"reopen payment": m.reopenPayment,
 		})
 	})
 }
 
 func (m *machine) place(t *rapid.T) {
 	cmd := drawPlace(t)
-	events, err := m.state.Place(cmd, m.menu, nil)
+	discount := drawDiscount(t, &cmd)
+	events, err := m.state.Place(cmd, m.menu, discount)
 	if m.state.Version > 0 && err == nil {
 		t.Fatalf("placed twice: %+v", events)
 	}
 	m.record(t, events, err, func(e domain.Event) error {
-		if _, ok := e.(order.Placed); !ok {
-			return fmt.Errorf("placing gave %T", e)
+		if p, ok := e.(order.Placed); !ok || p.OfferCode != cmd.OfferCode || (p.Discount > 0 && p.OfferCode == "") {
+			return fmt.Errorf("placing gave %+v", e)
 		}
 		return nil
 	})
@@ -107,6 +112,60 @@ func (m *machine) cancel(t *rapid.T) {
 	})
 }
 
+func (m *machine) assign(t *rapid.T) {
+	by, agent := drawActor(t), rapid.SampledFrom([]string{"", "a1", "a2"}).Draw(t, "agent")
+	events, err := m.state.Assign(order.Assign{By: by, AgentID: agent})
+	if err == nil && len(events) == 0 && m.state.AgentID != agent {
+		t.Fatalf("assigning %q to %q gave nothing", m.state.AgentID, agent)
+	}
+	m.record(t, events, err, func(e domain.Event) error {
+		if m.state.Version == 0 || m.state.Status.Final() || by.Role != domain.RoleAdmin || agent == "" {
+			return fmt.Errorf("%+v assigned an order that is %q to %q", by, m.state.Status, agent)
+		}
+		if a, ok := e.(order.Assigned); !ok || a.AgentID != agent || a.PreviousAgentID != m.state.AgentID || agent == m.state.AgentID {
+			return fmt.Errorf("assigning gave %+v", e)
+		}
+		return nil
+	})
+}
+
+func (m *machine) openPayment(t *rapid.T) {
+	id := drawPayment(t)
+	events, err := m.state.OpenPayment(id)
+	if err == nil && len(events) != 1 {
+		t.Fatalf("opening gave %+v", events)
+	}
+	m.record(t, events, err, m.opened(id))
+}
+
+func (m *machine) reopenPayment(t *rapid.T) {
+	id := drawPayment(t)
+	m.record(t, m.state.ReopenPayment(id), nil, m.opened(id))
+}
+
+// opened allows a payment of an order that exists, can be paid, and has none that is live.
+func (m *machine) opened(id uuid.UUID) func(domain.Event) error {
+	return func(e domain.Event) error {
+		if m.state.Version == 0 || m.state.Status == order.StatusCancelled || m.state.PaymentID != "" {
+			return fmt.Errorf("opened a payment of an order that is %q and has %q", m.state.Status, m.state.PaymentID)
+		}
+		if e != (order.PaymentOpened{OrderID: m.state.ID, PaymentID: id}) {
+			return fmt.Errorf("opening gave %+v", e)
+		}
+		return nil
+	}
+}
+
+func (m *machine) closePayment(t *rapid.T) {
+	id := drawPayment(t)
+	m.record(t, m.state.ClosePayment(id), nil, func(e domain.Event) error {
+		if m.state.PaymentID != id.String() || e != (order.PaymentClosed{OrderID: m.state.ID, PaymentID: id}) {
+			return fmt.Errorf("closing %s gave %+v, and the live one was %q", id, e, m.state.PaymentID)
+		}
+		return nil
+	})
+}
+
 // record applies what was decided, after the model allowed it.
 func (m *machine) record(t *rapid.T, events []domain.Event, err error, legal func(domain.Event) error) {
 	if err != nil {
@@ -115,7 +174,10 @@ func (m *machine) record(t *rapid.T, events []domain.Event, err error, legal fun
 		}
 		return
 	}
-	if len(events) != 1 {
+	if len(events) == 0 {
+		return // as it is already
+	}
+	if len(events) > 1 {
 		t.Fatalf("%d events of one command", len(events))
 	}
 	if err := legal(events[0]); err != nil {
@@ -128,8 +190,8 @@ func (m *machine) record(t *rapid.T, events []domain.Event, err error, legal fun
 	before := m.state
 	m.state = m.state.Apply(events[0], m.now)
 	m.log = append(m.log, events[0])
-	if before.Status.Final() {
-		t.Fatalf("left %s for %s", before.Status, m.state.Status)
+	if before.Status.Final() && (m.state.Status != before.Status || m.state.AgentID != before.AgentID) {
+		t.Fatalf("left %s of %q for %s of %q", before.Status, before.AgentID, m.state.Status, m.state.AgentID)
 	}
 	if m.state.Version != before.Version+1 || !m.state.UpdatedAt.Equal(m.now) {
 		t.Fatalf("version %d after %d, updated at %s", m.state.Version, before.Version, m.state.UpdatedAt)
@@ -150,7 +212,7 @@ func (m *machine) check(t *rapid.T) {
 		}
 		sum += item.Total
 	}
-	if o.Subtotal != sum || o.TotalAmount != o.Subtotal-o.Discount {
+	if o.Subtotal != sum || o.Discount < 0 || o.TotalAmount < 0 || o.TotalAmount != o.Subtotal-o.Discount {
 		t.Fatalf("lines cost %d, subtotal %d, discount %d, total %d", sum, o.Subtotal, o.Discount, o.TotalAmount)
 	}
 	again, at := m.start, domaintest.At
@@ -169,44 +231,5 @@ func (m *machine) check(t *rapid.T) {
 	var back order.Order
 	if err := json.Unmarshal(doc, &back); err != nil || !reflect.DeepEqual(back, o) {
 		t.Fatalf("as JSON the state is %+v, %v\nit was %+v", back, err, o)
-	}
-}
-
-func drawActor(t *rapid.T) domain.Actor {
-	return domain.Actor{
-		UserID: rapid.SampledFrom([]string{"c1", "c2", "a1", "a2", "boss", ""}).Draw(t, "user"),
-		Role:   rapid.SampledFrom([]domain.Role{domain.RoleCustomer, domain.RoleAdmin, domain.RoleDelivery}).Draw(t, "role"),
-	}
-}
-
-var productIDs = []uuid.UUID{dosa, chai, soldOut, archived}
-
-// drawMenu mostly draws what can be ordered, so that most orders come to life.
-func drawMenu(t *rapid.T) map[uuid.UUID]menu.Product {
-	products := map[uuid.UUID]menu.Product{}
-	for i, id := range productIDs {
-		products[id] = menu.Product{
-			ID: id, Version: 1, Name: fmt.Sprintf("product %d", i), Currency: "EUR",
-			Price:     rapid.Int64Range(0, domain.MaxPrice).Draw(t, "price"),
-			Available: rapid.IntRange(0, 9).Draw(t, "available") > 0,
-			Archived:  rapid.IntRange(0, 9).Draw(t, "archived") == 9,
-		}
-	}
-	return products
-}
-
-func drawPlace(t *rapid.T) order.Place {
-	item := rapid.Custom(func(t *rapid.T) order.PlaceItem {
-		return order.PlaceItem{
-			Product:  rapid.SampledFrom(productIDs).Draw(t, "product"),
-			Quantity: rapid.Int64Range(1, order.MaxQuantity).Draw(t, "quantity"),
-		}
-	})
-	return order.Place{
-		OrderID: orderID, OrderNumber: "ORD-000001", CustomerName: "Ann",
-		CustomerID:      rapid.SampledFrom([]string{"c1", "c2"}).Draw(t, "customer"),
-		Items:           rapid.SliceOfN(item, 0, 6).Draw(t, "items"),
-		DeliveryAddress: rapid.StringN(0, 30, -1).Draw(t, "address"),
-		PaymentMethod:   rapid.SampledFrom([]string{"cod", "card", "upi", "wallet"}).Draw(t, "payment"),
 	}
 }

@@ -158,12 +158,15 @@ func (m *till) record(t *rapid.T, i int, events []domain.Event, err error) {
 		return
 	}
 	m.apply(t, i, events)
-	switch p := m.payments[i]; {
-	case len(events) == 0:
-	case !p.Live():
-		m.applyOrder(m.order.ClosePayment(p.ID))
-	case p.Captured > 0:
+	if len(events) == 0 {
+		return
+	}
+	p := m.payments[i]
+	if _, captured := events[0].(payment.Captured); captured && p.Live() {
 		m.applyOrder(m.order.ReopenPayment(p.ID))
+	}
+	if !p.Live() {
+		m.applyOrder(m.order.ClosePayment(p.ID))
 	}
 }
 
