@@ -6,8 +6,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/domain/courier"
 	"github.com/orderlog/orderlog/domain/order"
-	"github.com/orderlog/orderlog/eventstore"
 )
 
 // MayFollow tells whether an actor may be told what becomes of an order: its customer, the courier it is
@@ -15,12 +15,7 @@ import (
 // an order may follow it at once, and whoever has just lost it may not. [domain.CodeNotFound] if there is
 // no such order.
 func (s *Service) MayFollow(ctx context.Context, actor Actor, orderID uuid.UUID) (bool, error) {
-	stream := orderStream(orderID)
-	streams, err := s.read(ctx, []eventstore.StreamID{stream})
-	if err != nil {
-		return false, err
-	}
-	l, err := fold(stream, order.Order{}, streams[stream])
+	l, err := load(ctx, s, orderStream(orderID), order.Order{})
 	if err != nil {
 		return false, err
 	}
@@ -36,4 +31,39 @@ func (s *Service) MayFollow(ctx context.Context, actor Actor, orderID uuid.UUID)
 		return l.state.AgentID != "" && l.state.AgentID == actor.UserID, nil
 	}
 	return false, nil
+}
+
+// MayFollowCourier tells whether an actor may be told what a courier does: admins may, the courier itself, and a
+// customer whose order it carries now. It goes by the log, as [Service.MayFollow] does, and costs the same however
+// many orders the courier has carried.
+func (s *Service) MayFollowCourier(ctx context.Context, actor Actor, agentID string) (bool, error) {
+	switch actor.Role {
+	case domain.RoleAdmin:
+		return true, nil
+	case domain.RoleDelivery:
+		return actor.UserID != "" && actor.UserID == agentID, nil
+	case domain.RoleCustomer:
+		return s.carriesFor(ctx, agentID, actor.UserID)
+	}
+	return false, nil
+}
+
+// carriesFor tells whether a courier carries an order of a customer. The newest event of a courier says which order
+// it carries, if any.
+func (s *Service) carriesFor(ctx context.Context, agentID, customerID string) (bool, error) {
+	stream := courierStream(agentID)
+	last, err := s.newest(ctx, stream)
+	if err != nil {
+		return false, err
+	}
+	agent, err := foldLast(stream, courier.Initial(agentID), last)
+	if err != nil || agent.state.CurrentOrder == nil {
+		return false, err
+	}
+	o, err := load(ctx, s, orderStream(*agent.state.CurrentOrder), order.Order{})
+	if err != nil {
+		return false, err
+	}
+	// The two are read one after the other: the order's own word is the newer one.
+	return o.state.CustomerID == customerID && o.state.AgentID == agentID && !o.state.Status.Final(), nil
 }

@@ -7,7 +7,8 @@
 //     without an error only after they are durable.
 //   - Consistent. It is decided on the streams as they are at its commit: if one that it
 //     read was changed meanwhile, it is decided anew. Placing an order so depends on the
-//     business being open and on the products' prices at the commit.
+//     business being open, on the products' prices and on a use of the offer being left;
+//     no courier carries two orders, and no order has two live payments.
 //   - Once. With Request.Key set, asking again changes nothing and gets the first
 //     answer, also when both ask at the same time. A refusal is not kept: asking again
 //     after one tries again.
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/domain/payment"
 	"github.com/orderlog/orderlog/eventstore"
 )
 
@@ -33,6 +35,8 @@ type Store interface {
 	LookupKey(ctx context.Context, key eventstore.IdempotencyKey) (eventstore.Result, bool, error)
 	// ReadStreams returns the whole of each stream that exists, in order.
 	ReadStreams(ctx context.Context, ids []eventstore.StreamID) (map[eventstore.StreamID][]eventstore.Recorded, error)
+	// ReadLast returns the newest event of each stream that exists.
+	ReadLast(ctx context.Context, ids []eventstore.StreamID) (map[eventstore.StreamID]eventstore.Last, error)
 }
 
 var _ Store = (*eventstore.Store)(nil)
@@ -44,33 +48,58 @@ type OrderNumbers interface {
 	NextOrderNumber(ctx context.Context) (string, error)
 }
 
+// PaymentProvider is who takes the customers' money, in all ways but cash. What becomes
+// of a payment it tells by itself, see [Service.ProviderEvent].
+type PaymentProvider interface {
+	// OpenCheckout opens a page where a payment is made. Asking again for the same
+	// payment opens no other.
+	OpenCheckout(ctx context.Context, c payment.Checkout) (payment.Opened, error)
+	// Refund gives money back and returns the provider's name for that. Asking again with
+	// the same refund id gives nothing more back. [payment.ErrRefundRefused] if it never
+	// will; after any other error asking again may help.
+	Refund(ctx context.Context, r payment.ProviderRefund) (reference string, err error)
+}
+
 // Options tune a Service. The zero value is ready for use.
 type Options struct {
-	// Attempts is how often a command is decided, the first time included, before a
-	// stream that always changes meanwhile makes it fail with version_conflict. 0: 8.
-	Attempts int
+	// Patience is how long a command is decided anew, from its first conflict on, before
+	// a stream that always changes meanwhile makes it fail with version_conflict. The time
+	// that it waits for its turn does not count. 0: 5 s.
+	Patience time.Duration
 	// Backoff bounds the random wait before the second attempt; the bound doubles with
-	// each further one, up to 64 times. 0: 2 ms.
+	// each further one, up to 16 times. 0: 2 ms.
 	Backoff time.Duration
+	// ProviderTimeout bounds one call of the payment provider. 0: 5 s.
+	ProviderTimeout time.Duration
+	// Now is the clock by which offers begin and end. nil: time.Now.
+	Now func() time.Time
 }
 
-// Service carries out commands. It holds no state between them and is safe for
-// concurrent use.
+// Service carries out commands. Between them it holds nothing but the lines of those that
+// wait to change the same stream. It is safe for concurrent use.
 type Service struct {
-	store   Store
-	numbers OrderNumbers
-	opts    Options
+	store    Store
+	numbers  OrderNumbers
+	provider PaymentProvider
+	opts     Options
+	turns    turnstile
 }
 
-// New returns a Service on a log.
-func New(store Store, numbers OrderNumbers, opts Options) *Service {
-	if opts.Attempts <= 0 {
-		opts.Attempts = 8
+// New returns a Service on a log. It needs all of its arguments.
+func New(store Store, numbers OrderNumbers, provider PaymentProvider, opts Options) *Service {
+	if opts.Patience <= 0 {
+		opts.Patience = 5 * time.Second
 	}
 	if opts.Backoff <= 0 {
 		opts.Backoff = 2 * time.Millisecond
 	}
-	return &Service{store: store, numbers: numbers, opts: opts}
+	if opts.ProviderTimeout <= 0 {
+		opts.ProviderTimeout = 5 * time.Second
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	return &Service{store: store, numbers: numbers, provider: provider, opts: opts}
 }
 
 // Actor is who asks, as the token says.

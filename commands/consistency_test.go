@@ -81,16 +81,23 @@ func TestAConflictIsDecidedAnew(t *testing.T) {
 
 func TestConflictsWithoutEndAreGivenUp(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
-	before := s.store.Appends()
-	s.store.BeforeAppend = func(int) error {
-		return fmt.Errorf("wrapped: %w", &eventstore.ConflictError{Expected: 1, Actual: 2})
-	}
-	_, err := s.SetBusinessStatus(t.Context(), by(admin), commands.SetBusinessStatus{IsOpen: true})
-	wantCode(t, err, domain.CodeVersionConflict)
-	if n := s.store.Appends() - before; n != 8 {
-		t.Errorf("%d attempts; want 8", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		svc := commands.New(s.store, s.numbers, s.bank, commands.Options{Patience: time.Minute, Backoff: time.Second})
+		before, start := s.store.Appends(), time.Now()
+		s.store.BeforeAppend = func(int) error {
+			return fmt.Errorf("wrapped: %w", &eventstore.ConflictError{Expected: 1, Actual: 2})
+		}
+		_, err := svc.SetBusinessStatus(t.Context(), by(admin), commands.SetBusinessStatus{IsOpen: true})
+		wantCode(t, err, domain.CodeVersionConflict)
+		// The pauses grow, but not past 16 times the first.
+		if took := time.Since(start); took < time.Minute || took > time.Minute+16*time.Second {
+			t.Errorf("gave up after %s; want a minute", took)
+		}
+		if n := s.store.Appends() - before; n < 6 || n > 40 {
+			t.Errorf("%d attempts in a minute", n)
+		}
+	})
 }
 
 func TestWaitingAfterAConflictEndsWithTheRequest(t *testing.T) {
@@ -99,7 +106,7 @@ func TestWaitingAfterAConflictEndsWithTheRequest(t *testing.T) {
 		s := newShop(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		patient := commands.New(s.store, s.numbers, commands.Options{Attempts: 1000, Backoff: time.Hour})
+		patient := commands.New(s.store, s.numbers, s.bank, commands.Options{Patience: time.Hour, Backoff: time.Hour})
 		s.store.BeforeAppend = func(int) error { return &eventstore.ConflictError{} }
 		start := time.Now()
 		_, err := patient.SetBusinessStatus(ctx, by(admin), commands.SetBusinessStatus{IsOpen: true})
@@ -175,7 +182,7 @@ func (brokenReads) ReadStreams(context.Context, []eventstore.StreamID) (map[even
 func TestADatabaseThatCannotBeReadIsUnavailable(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	svc := commands.New(brokenReads{s.store}, s.numbers, commands.Options{})
+	svc := commands.New(brokenReads{s.store}, s.numbers, s.bank, commands.Options{})
 	_, err := svc.PlaceOrder(t.Context(), by(customer), s.wanted())
 	wantCode(t, err, domain.CodeUnavailable)
 	_, err = svc.SetBusinessStatus(t.Context(), by(admin), commands.SetBusinessStatus{})

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -25,8 +24,13 @@ const (
 // was applied with the zero time: an answer is stored together with its events, when
 // their time is not known yet.
 type state[S any] interface {
-	Apply(e domain.Event, at time.Time) S
+	applied[S]
 	Stamp(at time.Time) S
+}
+
+// applied is what events make of a stream.
+type applied[S any] interface {
+	Apply(e domain.Event, at time.Time) S
 }
 
 // command describes a command to execute.
@@ -35,6 +39,8 @@ type command struct {
 	roles  []domain.Role
 	asked  any    // what the fingerprint is made of when the request has none
 	reason string // kept with the events
+	// contended is a stream that many may want to change at once: they do so one after another. The zero value is none.
+	contended eventstore.StreamID
 }
 
 // change is what was decided.
@@ -67,7 +73,9 @@ func execute[S state[S]](
 	if out, found, err := lookup[S](ctx, s.store, key); found || err != nil {
 		return out, err
 	}
-	for attempt := 1; ; attempt++ {
+	tries := tries{service: s}
+	defer tries.end()
+	for {
 		c, err := decide(ctx)
 		if err != nil {
 			// The same request may have been carried out since the key was looked up, and be
@@ -80,16 +88,17 @@ func execute[S state[S]](
 		if c.empty() && key == nil {
 			return Outcome[S]{Value: c.answer, Seq: c.seq}, nil
 		}
+		if waited, err := tries.turn(ctx, cmd.contended); err != nil {
+			return Outcome[S]{}, err
+		} else if waited {
+			continue // what was decided on is old by now
+		}
 		out, err := commit(ctx, s.store, c, meta, key)
 		var conflict *eventstore.ConflictError
 		if !errors.As(err, &conflict) {
 			return out, err
 		}
-		if attempt >= s.opts.Attempts {
-			return Outcome[S]{}, domain.Errorf(domain.CodeVersionConflict,
-				"others kept changing the same thing: nothing was done, try again").WithCause(err)
-		}
-		if err := s.pause(ctx, attempt); err != nil {
+		if err := tries.again(ctx, conflict); err != nil {
 			return Outcome[S]{}, err
 		}
 	}
@@ -147,20 +156,6 @@ func outcome[S state[S]](answer S, res eventstore.Result) Outcome[S] {
 		answer = answer.Stamp(res.RecordedAt)
 	}
 	return Outcome[S]{Value: answer, Seq: res.LastSeq}
-}
-
-// pause waits a random while, longer with each attempt, so that those who collided do
-// not collide again.
-func (s *Service) pause(ctx context.Context, attempt int) error {
-	bound := s.opts.Backoff << min(attempt-1, 6)
-	timer := time.NewTimer(rand.N(bound))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return refusal(ctx.Err())
-	}
 }
 
 func (r Request) check(cmd command) error {

@@ -21,7 +21,7 @@ func onPostgreSQL(t *testing.T) (*commands.Service, *eventstore.Store) {
 	pool := pgtest.Pool(t, pgtest.Database(t))
 	store := eventstore.Open(pool, eventstore.Options{})
 	parttest.Run(t, store.Run)
-	return commands.New(store, commands.NewSequenceNumbers(pool), commands.Options{}), store
+	return commands.New(store, commands.NewSequenceNumbers(pool), &bank{}, commands.Options{}), store
 }
 
 // What the log in memory stands for in the other tests holds on PostgreSQL.

@@ -30,13 +30,14 @@ type shop struct {
 	t       *testing.T
 	store   *commandstest.Store
 	numbers *commandstest.Numbers
+	bank    *bank
 	dosa    menu.Product
 }
 
 func newShop(t *testing.T) *shop {
 	t.Helper()
-	s := &shop{t: t, store: &commandstest.Store{}, numbers: &commandstest.Numbers{}}
-	s.Service = commands.New(s.store, s.numbers, commands.Options{Backoff: time.Nanosecond})
+	s := &shop{t: t, store: &commandstest.Store{}, numbers: &commandstest.Numbers{}, bank: &bank{}}
+	s.Service = commands.New(s.store, s.numbers, s.bank, commands.Options{Backoff: time.Nanosecond})
 	s.setOpen(true)
 	s.dosa = s.addProduct("Dosa", 450)
 	return s

@@ -72,7 +72,7 @@ func (s *Store) ReadLast(ctx context.Context, ids []StreamID) (map[StreamID]Last
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Last, err error) {
 		var age int64 // microseconds
-		err = row.Scan(append([]any{&age}, l.Recorded.columns()...)...)
+		err = row.Scan(append([]any{&age}, l.columns()...)...)
 		l.RecordedAt, l.Age = l.RecordedAt.UTC(), time.Duration(age)*time.Microsecond
 		return l, err
 	})
