@@ -24,6 +24,7 @@ func (s *server) newAPI() huma.API {
 	config.Info.Description = apiDescription
 	config.CreateHooks = nil // no $schema in answers
 	config.SchemasPath = ""
+	config.DocsPath = "" // pages serves them
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		bearer: {Type: "http", Scheme: bearer, BearerFormat: "JWT", Description: "The claims sub, role and exp are required."},
 	}
@@ -44,6 +45,8 @@ func (m ownDescription) HandleFunc(pattern string, handler func(http.ResponseWri
 }
 
 func (s *server) describe(api huma.API) error {
+	requireSeq(api.OpenAPI())
+	s.pages()
 	spec, err := json.Marshal(api.OpenAPI())
 	if err != nil {
 		return err
@@ -52,7 +55,7 @@ func (s *server) describe(api huma.API) error {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		_, _ = w.Write(spec)
 	})
-	// The page at /docs reads this one. It takes some time to make, so it is made when first asked for.
+	// It takes some time to make, so it is made when first asked for.
 	asYAML := sync.OnceValues(api.OpenAPI().YAML)
 	s.mux.HandleFunc("GET /openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
 		content, err := asYAML()
@@ -66,11 +69,27 @@ func (s *server) describe(api huma.API) error {
 	return nil
 }
 
+// requireSeq says of every answer that has X-Seq that it always does, which a Go type cannot say.
+func requireSeq(spec *huma.OpenAPI) {
+	for _, path := range spec.Paths {
+		for _, op := range []*huma.Operation{path.Get, path.Post, path.Patch, path.Put, path.Delete} {
+			if op == nil {
+				continue
+			}
+			for _, response := range op.Responses {
+				if header := response.Headers["X-Seq"]; header != nil {
+					header.Required = true
+				}
+			}
+		}
+	}
+}
+
 // unmarshal is the JSON decoder with errors that name the client's fields and not the program's types.
 func unmarshal(data []byte, into any) error {
 	err := json.Unmarshal(data, into)
 	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
-		return fmt.Errorf("%s cannot be %s", wrong.Field, wrong.Value)
+		return fmt.Errorf("%s cannot be %s", cmp.Or(wrong.Field, "a value"), wrong.Value)
 	}
 	return err
 }

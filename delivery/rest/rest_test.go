@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -236,6 +237,12 @@ func (r reply) code() string {
 // ask sends a request. What follows the path is headers, "Name: value", and a body, which begins with anything else.
 func ask(t *testing.T, h http.Handler, method, path, token string, more ...string) reply {
 	t.Helper()
+	return askFrom(t, h, "192.0.2.7", method, path, token, more...)
+}
+
+// askFrom is ask from another address.
+func askFrom(t *testing.T, h http.Handler, address, method, path, token string, more ...string) reply {
+	t.Helper()
 	var body io.Reader = http.NoBody
 	headers := http.Header{}
 	for _, m := range more {
@@ -247,7 +254,7 @@ func ask(t *testing.T, h http.Handler, method, path, token string, more ...strin
 	}
 	r := httptest.NewRequestWithContext(t.Context(), method, path, body)
 	r.Header = headers
-	r.RemoteAddr = "192.0.2.7:4711"
+	r.RemoteAddr = net.JoinHostPort(address, "4711")
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
