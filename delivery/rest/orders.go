@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"github.com/orderlog/orderlog/commands"
 	"github.com/orderlog/orderlog/domain"
@@ -71,11 +72,22 @@ type cancelOrderInput struct {
 	}
 }
 
+type assignOrderInput struct {
+	ByID
+	Repeatable
+	Body struct {
+		_ struct{} `json:"-" additionalProperties:"true"`
+
+		AgentID string `json:"agentId" minLength:"1" maxLength:"128" doc:"The courier's user id."`
+	}
+}
+
 func (s *server) orders(api huma.API) {
 	tags := []string{"Orders"}
 	register(s, api, huma.Operation{
 		OperationID: "place-order", Method: http.MethodPost, Path: prefix + "/orders", Tags: tags,
 		Summary: "Place an order", DefaultStatus: http.StatusCreated,
+		Responses: conflict("business_closed. product_unavailable: one of the items cannot be ordered. " + ruleFailed),
 	}, customers, s.placeOrder)
 	register(s, api, huma.Operation{
 		OperationID: "list-orders", Method: http.MethodGet, Path: prefix + "/orders", Tags: tags,
@@ -89,21 +101,15 @@ func (s *server) orders(api huma.API) {
 		if err := s.wait(ctx, in.MinSeq, s.cfg.Views.WaitFor); err != nil {
 			return nil, err
 		}
-		found, seq, err := s.cfg.Views.Order(ctx, in.ID)
-		if err != nil {
-			return nil, err
-		}
-		if !maySee(c.user(), found) {
-			return nil, problem(domain.CodeForbidden, "this order is somebody else's")
-		}
-		return &read[order.Order]{Seq: seq, Body: found}, nil
+		found, seq, err := s.visibleOrder(ctx, c.user(), in.ID)
+		return &read[order.Order]{Seq: seq, Body: found}, err
 	})
 	register(s, api, huma.Operation{
 		OperationID: "change-order-status", Method: http.MethodPatch, Path: prefix + "/orders/{id}/status", Tags: tags,
 		Summary:     "Move an order one step on",
 		Description: "placed → confirmed → preparing → ready → out_for_delivery → delivered. Admins take every step, the assigned courier those after ready.",
-		Responses: map[string]*huma.Response{"409": {Description: "invalid_transition: the member allowed lists the statuses possible now. " +
-			"version_conflict: the order changed too often meanwhile; try again."}},
+		Responses: conflict("invalid_transition: the member allowed lists the statuses possible now. " +
+			"version_conflict: the order changed too often meanwhile; try again."),
 	}, access{roles: []domain.Role{domain.RoleAdmin, domain.RoleDelivery}}, func(ctx context.Context, c *call, in *orderStatusInput) (*done[order.Order], error) {
 		return answerOf(s.cfg.Commands.ChangeOrderStatus(ctx, c.request(), commands.ChangeOrderStatus{
 			OrderID: in.ID, Status: in.Body.Status, Message: in.Body.Message,
@@ -111,20 +117,30 @@ func (s *server) orders(api huma.API) {
 	})
 	register(s, api, huma.Operation{
 		OperationID: "cancel-order", Method: http.MethodPost, Path: prefix + "/orders/{id}/cancel", Tags: tags,
-		Summary:     "Cancel an order",
-		Description: "Its customer may until it is preparing, an admin until it is delivered.",
+		Summary: "Cancel an order",
+		Description: "Its customer may until it is preparing, an admin until it is delivered. What was paid is due to be given back, " +
+			"its courier is free again, and the use of its offer may be had again.",
+		Responses: conflict("invalid_transition: it is too late to cancel it. version_conflict: the order changed too often meanwhile; try again."),
 	}, access{roles: []domain.Role{domain.RoleAdmin, domain.RoleCustomer}}, func(ctx context.Context, c *call, in *cancelOrderInput) (*done[order.Order], error) {
 		return answerOf(s.cfg.Commands.CancelOrder(ctx, c.request(), commands.CancelOrder{OrderID: in.ID, Reason: in.Body.Reason}))
 	})
+	register(s, api, huma.Operation{
+		OperationID: "assign-order", Method: http.MethodPost, Path: prefix + "/orders/{id}/assign", Tags: tags,
+		Summary:     "Give an order to a courier",
+		Description: "Again to another moves it; again to the same changes nothing. The courier before loses its right to follow the order at once.",
+		Responses: conflict("agent_unavailable: the courier is offline or busy; the members agentId, status and currentOrder say which. " +
+			"order_not_active: the order is delivered or cancelled. version_conflict: it changed too often meanwhile; try again."),
+	}, admins, s.assignOrder)
+}
+
+func (s *server) assignOrder(ctx context.Context, c *call, in *assignOrderInput) (*done[order.Order], error) {
+	return answerOf(s.cfg.Commands.AssignOrder(ctx, c.request(), commands.AssignOrder{OrderID: in.ID, AgentID: in.Body.AgentID}))
 }
 
 func (s *server) placeOrder(ctx context.Context, c *call, in *placeOrderInput) (*done[order.Order], error) {
 	cmd := commands.PlaceOrder{
-		Items: make([]commands.OrderItem, len(in.Body.Items)), DeliveryAddress: in.Body.DeliveryAddress,
+		Items: orderItems(in.Body.Items), DeliveryAddress: in.Body.DeliveryAddress,
 		CustomerName: in.Body.CustomerName, OfferCode: in.Body.OfferCode, PaymentMethod: in.Body.PaymentMethod, Note: in.Body.Note,
-	}
-	for i, item := range in.Body.Items {
-		cmd.Items[i] = commands.OrderItem{Product: item.Product, Quantity: item.Quantity}
 	}
 	out, err := answerOf(s.cfg.Commands.PlaceOrder(ctx, c.request(), cmd))
 	if err != nil {
@@ -132,6 +148,14 @@ func (s *server) placeOrder(ctx context.Context, c *call, in *placeOrderInput) (
 	}
 	out.Location = prefix + "/orders/" + out.Body.ID.String()
 	return out, nil
+}
+
+func orderItems(wanted []wantedItem) []commands.OrderItem {
+	items := make([]commands.OrderItem, len(wanted))
+	for i, item := range wanted {
+		items[i] = commands.OrderItem{Product: item.Product, Quantity: item.Quantity}
+	}
+	return items
 }
 
 func (s *server) listOrders(ctx context.Context, c *call, in *ordersInput) (*read[list[order.Order]], error) {
@@ -179,6 +203,21 @@ func narrow(q *projections.OrderQuery, id auth.Identity) error {
 		q.Customer = id.UserID
 	}
 	return nil
+}
+
+// visibleOrder reads an order that its reader may see.
+func (s *server) visibleOrder(ctx context.Context, id auth.Identity, orderID uuid.UUID) (order.Order, int64, error) {
+	found, seq, err := s.cfg.Views.Order(ctx, orderID)
+	if err == nil && !maySee(id, found) {
+		return order.Order{}, 0, problem(domain.CodeForbidden, "this order is somebody else's")
+	}
+	return found, seq, err
+}
+
+// checkOrder refuses what is about an order that the caller may not see.
+func (s *server) checkOrder(ctx context.Context, id auth.Identity, orderID uuid.UUID) error {
+	_, _, err := s.visibleOrder(ctx, id, orderID)
+	return err
 }
 
 func maySee(id auth.Identity, o order.Order) bool {

@@ -50,8 +50,10 @@ func TestTheDescription(t *testing.T) {
 		OpenAPI string
 		Info    struct{ Version string }
 		Paths   map[string]map[string]struct {
-			Security  []map[string][]string
-			Responses map[string]struct{ Content map[string]any }
+			OperationID, Summary string
+			Tags                 []string
+			Security             []map[string][]string
+			Responses            map[string]struct{ Content map[string]any }
 		}
 	}
 	if err := json.Unmarshal([]byte(got.text), &spec); err != nil {
@@ -60,20 +62,19 @@ func TestTheDescription(t *testing.T) {
 	if !strings.HasPrefix(spec.OpenAPI, "3.1") || spec.Info.Version != "1.2.3" {
 		t.Errorf("openapi %s, version %s", spec.OpenAPI, spec.Info.Version)
 	}
-	for path, methods := range map[string][]string{
-		"/business": {"get"}, "/business/status": {"patch"}, "/products": {"get", "post"}, "/products/{id}": {"get", "patch", "delete"},
-		"/orders": {"get", "post"}, "/orders/{id}": {"get"}, "/orders/{id}/status": {"patch"}, "/orders/{id}/cancel": {"post"}, "/feed": {"get"},
-	} {
-		for _, method := range methods {
-			op, ok := spec.Paths[prefix+path][method]
-			if !ok {
+	for path, methods := range spec.Paths {
+		if !strings.HasPrefix(path, prefix) {
+			continue
+		}
+		for method, op := range methods {
+			if op.Summary == "" || op.OperationID == "" || len(op.Tags) != 1 {
 				t.Errorf("%s %s is not described", method, path)
-				continue
 			}
 			if _, ok := op.Responses["default"].Content["application/problem+json"]; !ok {
 				t.Errorf("%s %s: refusals are not described", method, path)
 			}
-			public := method == "get" && (strings.HasPrefix(path, "/business") || strings.HasPrefix(path, "/products"))
+			public := method == "get" && (strings.HasPrefix(path, prefix+"/business") || strings.HasPrefix(path, prefix+"/products") ||
+				strings.HasPrefix(path, prefix+"/offers"))
 			if (len(op.Security) == 0) != public {
 				t.Errorf("%s %s: security %v", method, path, op.Security)
 			}
@@ -81,6 +82,9 @@ func TestTheDescription(t *testing.T) {
 				t.Errorf("%s %s promises a 422 it does not give", method, path)
 			}
 		}
+	}
+	if hook := spec.Paths[webhookPath]["post"]; len(hook.Security) != 1 || hook.Security[0]["signature"] == nil {
+		t.Errorf("the webhook's security: %v", hook.Security)
 	}
 	if yaml := ask(t, h, "GET", "/openapi.yaml", ""); yaml.status != 200 || !strings.Contains(yaml.text, "/api/v1/orders/{id}/cancel:") {
 		t.Errorf("as YAML: %d", yaml.status)

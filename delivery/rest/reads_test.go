@@ -26,10 +26,19 @@ func sameJSON(t *testing.T, a, b any) bool {
 	return reflect.TypeOf(a) == reflect.TypeOf(b) && string(x) == string(y)
 }
 
+// reads are the paths of all reads that carry X-Seq.
+func reads() []string {
+	order := "/orders/" + orderID.String()
+	return []string{
+		"/business", "/products", "/products/" + productID.String(), "/orders", order, "/feed", order + "/payments", "/payments/" + cashID.String(),
+		"/delivery/agents", "/delivery/agents/ravi", "/delivery" + order + "/track", "/offers", "/offers/HALF", "/notifications",
+	}
+}
+
 func TestReadsSayWhatTheyAreTrueFor(t *testing.T) {
 	t.Parallel()
 	h := newWorld().handler(t)
-	for _, path := range []string{"/business", "/products", "/products/" + productID.String(), "/orders", "/orders/" + orderID.String(), "/feed"} {
+	for _, path := range reads() {
 		if got := ask(t, h, "GET", prefix+path, "admin"); got.status != 200 || got.header.Get("X-Seq") != "42" {
 			t.Errorf("%s: %d, X-Seq %q", path, got.status, got.header.Get("X-Seq"))
 		}
@@ -38,7 +47,7 @@ func TestReadsSayWhatTheyAreTrueFor(t *testing.T) {
 
 func TestMinSeq(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"/business", "/products", "/products/" + productID.String(), "/orders", "/orders/" + orderID.String(), "/feed"} {
+	for _, path := range reads() {
 		for name, tc := range map[string]struct {
 			query  string
 			header []string

@@ -4,7 +4,8 @@
 //   - Every refusal is an RFC 9457 problem with a stable code, also for unknown paths, bodies that cannot be read and
 //     panics; none of them shows what went wrong inside.
 //   - Rights come from the token alone. A read shows a customer its own orders, a courier those assigned to it, an
-//     admin all; what a command needs is decided by the commands themselves.
+//     admin all; what a command needs is decided by the commands themselves. The payment provider has no token: its
+//     right is the signature over the bytes it sends, which is checked before anything looks at them.
 //   - X-Seq on an answer is the seq up to which it includes every event and after which none. A client that reads and
 //     then follows from it misses nothing.
 //   - A command that carries an Idempotency-Key is carried out once, and a repeat of the same bytes is answered the same.
@@ -22,8 +23,11 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/orderlog/orderlog/domain/business"
+	"github.com/orderlog/orderlog/domain/courier"
 	"github.com/orderlog/orderlog/domain/menu"
+	"github.com/orderlog/orderlog/domain/offer"
 	"github.com/orderlog/orderlog/domain/order"
+	"github.com/orderlog/orderlog/domain/payment"
 	"github.com/orderlog/orderlog/internal/auth"
 	"github.com/orderlog/orderlog/projections"
 )
@@ -46,6 +50,31 @@ type Orders interface {
 	Orders(ctx context.Context, q projections.OrderQuery) (projections.List[order.Order], error)
 }
 
+// Payments reads payments, whosoever they are.
+type Payments interface {
+	Payment(ctx context.Context, id uuid.UUID) (payment.Payment, int64, error)
+	// OrderPayments are all payments of an order, oldest first; none for an order that does not exist.
+	OrderPayments(ctx context.Context, orderID uuid.UUID) ([]payment.Payment, int64, error)
+}
+
+// Couriers reads who delivers, and where they were.
+type Couriers interface {
+	Courier(ctx context.Context, agentID string) (courier.Courier, int64, error)
+	Couriers(ctx context.Context, q projections.CourierQuery) (projections.List[courier.Courier], error)
+	Track(ctx context.Context, q projections.TrackQuery) (projections.List[projections.TrackPoint], error)
+}
+
+// Offers reads offers, by their codes in whatever case.
+type Offers interface {
+	Offer(ctx context.Context, code string) (offer.Offer, int64, error)
+	Offers(ctx context.Context, q projections.OfferQuery) (projections.List[offer.Offer], error)
+}
+
+// Inbox reads users' inboxes.
+type Inbox interface {
+	Inbox(ctx context.Context, q projections.InboxQuery) (projections.InboxPage, error)
+}
+
 // Progress waits for the read models.
 type Progress interface {
 	// WaitFor returns nil once the read models include the event seq, or an error when ctx ends before.
@@ -56,6 +85,10 @@ type Progress interface {
 type Views interface {
 	Shop
 	Orders
+	Payments
+	Couriers
+	Offers
+	Inbox
 	Progress
 }
 
@@ -64,6 +97,16 @@ type Feed interface {
 	// ReadChannels answers projections.ErrExpired when some notifications after `after` are no longer held.
 	ReadChannels(ctx context.Context, channels []string, after int64, limit int) (projections.Page, error)
 	Bounds(ctx context.Context) (projections.Bounds, error)
+}
+
+// Sockets are the connections of this process. All of it is safe for concurrent use.
+type Sockets interface {
+	// ConnectedUsers are the ids of the users who are connected, each once, in any order.
+	ConnectedUsers() []string
+	// Connections is how many connections there are.
+	Connections() int64
+	// EventsSent is how often each event was handed to a connection since the start, by name.
+	EventsSent() map[string]int64
 }
 
 // Readiness is how the program's parts are.
@@ -94,6 +137,11 @@ type Config struct {
 	Feed     Feed
 	Ready    ReadinessChecker
 	Frame
+
+	// Sockets are what /socket/status and /metrics/socket tell of. Nil: there are none.
+	Sockets Sockets
+	// WebhookSecret is the HMAC-SHA256 key of the payment provider's events. Empty: they are refused with 503.
+	WebhookSecret []byte
 
 	// BusinessName is what the business is called from its next opening or closing on. Empty: as it was.
 	BusinessName string
@@ -129,6 +177,9 @@ func New(cfg Config) (http.Handler, error) {
 		cfg.Logger = slog.Default()
 	}
 	cfg.Logger = cfg.Logger.With("component", "rest")
+	if cfg.Sockets == nil {
+		cfg.Sockets = noSockets{}
+	}
 	if cfg.Version == "" {
 		cfg.Version = "dev"
 	}
@@ -143,7 +194,13 @@ func New(cfg Config) (http.Handler, error) {
 	s.business(api)
 	s.products(api)
 	s.orders(api)
+	s.payments(api)
+	s.webhook(api)
+	s.couriers(api)
+	s.offers(api)
+	s.inbox(api)
 	s.feed(api)
+	s.sockets(api)
 	s.health(api)
 	if err := s.describe(api); err != nil {
 		return nil, fmt.Errorf("rest: describe the API: %w", err)

@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,9 +19,10 @@ import (
 
 	"github.com/orderlog/orderlog/commands"
 	"github.com/orderlog/orderlog/domain"
-	"github.com/orderlog/orderlog/domain/business"
-	"github.com/orderlog/orderlog/domain/menu"
+	"github.com/orderlog/orderlog/domain/inbox"
+	"github.com/orderlog/orderlog/domain/offer"
 	"github.com/orderlog/orderlog/domain/order"
+	"github.com/orderlog/orderlog/domain/payment"
 	"github.com/orderlog/orderlog/internal/auth"
 	"github.com/orderlog/orderlog/projections"
 )
@@ -33,10 +32,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var (
 	orderID   = uuid.MustParse("0190c0de-0000-7000-8000-000000000001")
 	productID = uuid.MustParse("0190c0de-0000-7000-8000-000000000002")
+	cashID    = uuid.MustParse("0190c0de-0000-7000-8000-000000000003")
+	cardID    = uuid.MustParse("0190c0de-0000-7000-8000-000000000004")
+	entryID   = uuid.MustParse("0190c0de-0000-7000-8000-000000000005")
 	unknownID = uuid.MustParse("0190c0de-0000-7000-8000-00000000000f")
 	logID     = uuid.MustParse("0190c0de-0000-7000-8000-0000000000aa")
 	someTime  = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 )
+
+const webhookSecret = "a secret of the provider's and ours"
 
 // people are the tokens the fake verifier knows.
 var people = map[string]auth.Identity{
@@ -62,6 +66,9 @@ type world struct {
 	reached  int64 // the views' and the feed's position
 	waited   []int64
 	order    order.Order
+	payments []payment.Payment // in cash, then by card
+	offer    offer.Offer
+	entry    inbox.Entry
 	more     string // Next of lists
 	feed     []projections.Notification
 	bounds   projections.Bounds
@@ -74,8 +81,14 @@ func newWorld() *world {
 	return &world{
 		reached: 42,
 		order:   order.Order{ID: orderID, OrderNumber: "OL-1", CustomerID: "asha", AgentID: "ravi", Status: order.StatusPlaced, Items: []order.Item{}},
-		bounds:  projections.Bounds{LogID: logID, Position: 42, Head: 45},
-		ready:   Readiness{Ready: true, Components: []Component{{Name: "database", Ready: true}}},
+		payments: []payment.Payment{
+			{ID: cashID, OrderID: orderID, CustomerID: "asha", Method: payment.MethodCash, Status: payment.StatusPending, Refunds: []payment.Refund{}},
+			{ID: cardID, OrderID: orderID, CustomerID: "asha", Method: payment.MethodCard, Status: payment.StatusFailed, Refunds: []payment.Refund{}},
+		},
+		offer:  offer.Offer{Terms: offer.Terms{Code: "HALF", Description: "Half off", DiscountType: offer.DiscountPercent, DiscountValue: 50}},
+		entry:  inbox.Entry{ID: entryID, UserID: "asha", Title: "Hello", Message: "There is soup", Type: "news"},
+		bounds: projections.Bounds{LogID: logID, Position: 42, Head: 45},
+		ready:  Readiness{Ready: true, Components: []Component{{Name: "database", Ready: true}}},
 	}
 }
 
@@ -93,123 +106,12 @@ func (w *world) Verify(_ context.Context, raw string) (auth.Identity, error) {
 	return id, nil
 }
 
-func command[T any](w *world, req commands.Request, cmd any, value T) (commands.Outcome[T], error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.panics {
-		panic("secret of the house")
-	}
-	w.requests, w.cmds = append(w.requests, req), append(w.cmds, cmd)
-	return commands.Outcome[T]{Value: value, Seq: 50, Replayed: w.replayed}, w.fail
-}
-
-func (w *world) SetBusinessStatus(_ context.Context, req commands.Request, cmd commands.SetBusinessStatus) (commands.Outcome[business.Business], error) {
-	return command(w, req, cmd, business.Business{IsOpen: cmd.IsOpen, Message: cmd.Message})
-}
-
-func (w *world) AddProduct(_ context.Context, req commands.Request, cmd commands.AddProduct) (commands.Outcome[menu.Product], error) {
-	return command(w, req, cmd, menu.Product{ID: productID, Name: cmd.Name})
-}
-
-func (w *world) UpdateProduct(_ context.Context, req commands.Request, cmd commands.UpdateProduct) (commands.Outcome[menu.Product], error) {
-	return command(w, req, cmd, menu.Product{ID: cmd.ProductID})
-}
-
-func (w *world) ArchiveProduct(_ context.Context, req commands.Request, cmd commands.ArchiveProduct) (commands.Outcome[menu.Product], error) {
-	return command(w, req, cmd, menu.Product{ID: cmd.ProductID, Archived: true})
-}
-
-func (w *world) PlaceOrder(_ context.Context, req commands.Request, cmd commands.PlaceOrder) (commands.Outcome[order.Order], error) {
-	return command(w, req, cmd, w.order)
-}
-
-func (w *world) ChangeOrderStatus(_ context.Context, req commands.Request, cmd commands.ChangeOrderStatus) (commands.Outcome[order.Order], error) {
-	return command(w, req, cmd, w.order)
-}
-
-func (w *world) CancelOrder(_ context.Context, req commands.Request, cmd commands.CancelOrder) (commands.Outcome[order.Order], error) {
-	return command(w, req, cmd, w.order)
-}
-
-func (w *world) query(ctx context.Context, q any) error {
-	if w.block {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.queries = append(w.queries, q)
-	return w.fail
-}
-
-func (w *world) Business(ctx context.Context) (business.Business, int64, error) {
-	return business.Business{IsOpen: true, BusinessName: "Kitchen"}, 42, w.query(ctx, "business")
-}
-
-func (w *world) Product(ctx context.Context, id uuid.UUID) (menu.Product, int64, error) {
-	if id != productID {
-		return menu.Product{}, 42, domain.Errorf(domain.CodeNotFound, "there is no product %s", id)
-	}
-	return menu.Product{ID: id, Name: "Dosa"}, 42, w.query(ctx, id)
-}
-
-func (w *world) Products(ctx context.Context, q projections.ProductQuery) (projections.List[menu.Product], error) {
-	return projections.List[menu.Product]{Items: []menu.Product{{ID: productID}}, Next: w.more, Seq: 42}, w.query(ctx, q)
-}
-
-func (w *world) Order(ctx context.Context, id uuid.UUID) (order.Order, int64, error) {
-	if id != orderID {
-		return order.Order{}, 42, domain.Errorf(domain.CodeNotFound, "there is no order %s", id)
-	}
-	return w.order, 42, w.query(ctx, id)
-}
-
-func (w *world) Orders(ctx context.Context, q projections.OrderQuery) (projections.List[order.Order], error) {
-	return projections.List[order.Order]{Items: nil, Next: w.more, Seq: 42}, w.query(ctx, q)
-}
-
-func (w *world) WaitFor(ctx context.Context, seq int64) error {
-	w.mu.Lock()
-	w.waited = append(w.waited, seq)
-	w.mu.Unlock()
-	if seq <= w.reached {
-		return nil
-	}
-	<-ctx.Done()
-	return ctx.Err()
-}
-
-func (w *world) ReadChannels(ctx context.Context, channels []string, after int64, limit int) (projections.Page, error) {
-	if err := w.query(ctx, after); err != nil {
-		return projections.Page{}, err
-	}
-	w.channels = channels
-	if after < w.bounds.Floor {
-		return projections.Page{}, projections.ErrExpired
-	}
-	page := projections.Page{Position: w.bounds.Position}
-	for _, n := range w.feed {
-		if n.Seq <= after || !slices.ContainsFunc(n.Channels, func(c string) bool { return slices.Contains(channels, c) }) {
-			continue
-		}
-		if len(page.Items) == limit {
-			page.More, page.Position = true, page.Items[limit-1].Seq
-			break
-		}
-		page.Items = append(page.Items, n)
-	}
-	return page, nil
-}
-
-func (w *world) Bounds(context.Context) (projections.Bounds, error) { return w.bounds, w.fail }
-
-func (w *world) Ready(context.Context) (Readiness, error) { return w.ready, w.readyErr }
-
 func (w *world) handler(t *testing.T, change ...func(*Config)) http.Handler {
 	t.Helper()
 	cfg := Config{
 		Verifier: w, Commands: w, Views: w, Feed: w, Ready: w, Origins: []string{"https://shop.example"},
-		Logger: slog.New(slog.NewTextHandler(&w.log, nil)), MinSeqWait: 10 * time.Millisecond,
+		WebhookSecret: []byte(webhookSecret),
+		Logger:        slog.New(slog.NewTextHandler(&w.log, nil)), MinSeqWait: 10 * time.Millisecond,
 	}
 	for _, c := range change {
 		c(&cfg)
@@ -283,98 +185,65 @@ func refused(t *testing.T, r reply, status int, code string) {
 	}
 }
 
-const place = `{"items":[{"product":"0190c0de-0000-7000-8000-000000000002","quantity":2}],"deliveryAddress":"12 Hill Rd","paymentMethod":"cod"}`
-
-func TestWhoMayCallWhat(t *testing.T) {
-	t.Parallel()
-	const ok, no = 0, http.StatusForbidden
-	id := orderID.String()
-	pid := productID.String()
-	for _, tc := range []struct {
-		method, path, body             string
-		nobody, admin, asha, ben, ravi int // 0: let in
-		done                           int
-	}{
-		{"GET", "/business", "", ok, ok, ok, ok, ok, 200},
-		{"PATCH", "/business/status", `{"isOpen":true}`, 401, ok, no, no, no, 200},
-		{"GET", "/products", "", ok, ok, ok, ok, ok, 200},
-		{"GET", "/products?archived=true", "", no, ok, no, no, no, 200},
-		{"GET", "/products/" + pid, "", ok, ok, ok, ok, ok, 200},
-		{"POST", "/products", `{"name":"Dosa","price":9000,"currency":"INR"}`, 401, ok, no, no, no, 201},
-		{"PATCH", "/products/" + pid, `{"price":1}`, 401, ok, no, no, no, 200},
-		{"DELETE", "/products/" + pid, "", 401, ok, no, no, no, 200},
-		{"POST", "/orders", place, 401, no, ok, ok, no, 201},
-		{"GET", "/orders", "", 401, ok, ok, ok, ok, 200},
-		{"GET", "/orders?customer=asha", "", 401, ok, ok, no, no, 200},
-		{"GET", "/orders?agent=ravi", "", 401, ok, no, no, ok, 200},
-		{"GET", "/orders/" + id, "", 401, ok, ok, no, ok, 200},
-		{"PATCH", "/orders/" + id + "/status", `{"status":"confirmed"}`, 401, ok, no, no, ok, 200},
-		{"POST", "/orders/" + id + "/cancel", `{"reason":"late"}`, 401, ok, ok, ok, no, 200},
-		{"GET", "/feed", "", 401, ok, ok, ok, ok, 200},
-	} {
-		for token, want := range map[string]int{"": tc.nobody, "admin": tc.admin, "asha": tc.asha, "ben": tc.ben, "ravi": tc.ravi} {
-			t.Run(tc.method+" "+tc.path+" by "+token, func(t *testing.T) {
-				t.Parallel()
-				w := newWorld()
-				got := ask(t, w.handler(t), tc.method, prefix+tc.path, token, tc.body)
-				switch want {
-				case 0:
-					if got.status != tc.done {
-						t.Fatalf("got %d, want %d: %s", got.status, tc.done, got.text)
-					}
-					if got.header.Get("X-Seq") == "" {
-						t.Error("no X-Seq")
-					}
-				case http.StatusUnauthorized:
-					refused(t, got, want, "unauthenticated")
-				default:
-					refused(t, got, want, "forbidden")
-				}
-				if want != 0 && len(w.cmds) > 0 {
-					t.Error("carried out all the same")
-				}
-			})
-		}
+// faultAt holds that the first fault a refusal names is at a location; "" for any.
+func faultAt(t *testing.T, r reply, location string) {
+	t.Helper()
+	if location == "" {
+		return
+	}
+	faults, _ := r.body["errors"].([]any)
+	if len(faults) == 0 {
+		t.Fatalf("no errors: %s", r.text)
+	}
+	fault, _ := faults[0].(map[string]any)
+	if fault["location"] != location || fault["message"] == "" {
+		t.Errorf("got %v, want a fault at %s", fault, location)
 	}
 }
 
-func TestAnotherCouriersOrder(t *testing.T) {
-	t.Parallel()
-	refused(t, ask(t, newWorld().handler(t), "GET", prefix+"/orders/"+orderID.String(), "courier2"), 403, "forbidden")
+// asked is a request and the command it must become.
+type asked struct {
+	method, path, token, body string
+	want                      any
 }
 
-func TestTokensThatAreNoGood(t *testing.T) {
-	t.Parallel()
-	h := newWorld().handler(t)
-	for name, tc := range map[string]struct {
-		header    []string
-		code      string
-		challenge string
-	}{
-		"none":         {nil, "unauthenticated", `Bearer realm="orderlog"`},
-		"bad":          {[]string{"Authorization: Bearer forged"}, "unauthenticated", `error="invalid_token"`},
-		"expired":      {[]string{"Authorization: Bearer expired"}, "token_expired", `error="invalid_token"`},
-		"other scheme": {[]string{"Authorization: Basic YTpi"}, "unauthenticated", `Bearer`},
-		"two":          {[]string{"Authorization: Bearer asha", "Authorization: Bearer admin"}, "unauthenticated", `Bearer`},
-	} {
-		t.Run(name, func(t *testing.T) {
+func commandsAre(t *testing.T, all []asked) {
+	t.Helper()
+	for _, a := range all {
+		t.Run(a.method+a.path+a.body, func(t *testing.T) {
 			t.Parallel()
-			got := ask(t, h, "GET", prefix+"/feed", "", tc.header...)
-			refused(t, got, 401, tc.code)
-			if !strings.Contains(got.header.Get("WWW-Authenticate"), tc.challenge) {
-				t.Errorf("challenge %q", got.header.Get("WWW-Authenticate"))
+			w := newWorld()
+			h := w.handler(t, func(c *Config) { c.BusinessName = "Kitchen" })
+			if got := ask(t, h, a.method, prefix+a.path, a.token, a.body); len(w.cmds) != 1 {
+				t.Fatalf("got %d: %s", got.status, got.text)
 			}
-			if tc.header != nil { // also where no token is needed
-				refused(t, ask(t, h, "GET", prefix+"/business", "", tc.header...), 401, tc.code)
-				refused(t, ask(t, h, "GET", prefix+"/no/such/thing", "", tc.header...), 401, tc.code)
+			if !sameJSON(t, w.cmds[0], a.want) {
+				t.Errorf("got %+v, want %+v", w.cmds[0], a.want)
 			}
 		})
 	}
-	got := ask(t, h, "GET", prefix+"/business", "nokeys")
-	refused(t, got, 503, "unavailable")
-	if got.header.Get("Retry-After") == "" || got.header.Get("WWW-Authenticate") != "" {
-		t.Errorf("an issuer that is out of reach is not the token's fault: %v", got.header)
-	}
 }
 
-var errSecret = errors.New("password=hunter2 at db:5432")
+// invalid is a request that must be refused as invalid, at a location, or anywhere for "".
+type invalid struct{ method, path, token, body, location string }
+
+func refusals(t *testing.T, all []invalid) {
+	t.Helper()
+	for _, i := range all {
+		t.Run(i.method+i.path+i.body, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			got := ask(t, w.handler(t), i.method, prefix+i.path, i.token, i.body)
+			refused(t, got, 400, "invalid_request")
+			faultAt(t, got, i.location)
+			for _, inside := range []string{"Go ", "struct", "rest.", `"value"`, ":  "} {
+				if strings.Contains(got.text, inside) {
+					t.Errorf("shows the program's inside: %s", got.text)
+				}
+			}
+			if len(w.cmds)+len(w.queries) > 0 {
+				t.Error("went on all the same")
+			}
+		})
+	}
+}
