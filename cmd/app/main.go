@@ -21,6 +21,8 @@ const usage = `Usage: app [COMMAND]
                         print a token signed with JWT_SECRET
   listen [--url U] [--token T] [--last-seq N] [--room order:ID]
                         print what a client is sent, one JSON object a line; comes back by itself when cut off
+  simulate [--url U] [--orders 100] [--rate 20] [--clients 50] [--drop 0.1] [--seed 1]
+                        drive a running server with an evening of orders, and prove that its clients missed nothing
   version               print the version
 
 Settings come from the environment; see the README.
@@ -88,6 +90,8 @@ func carryOut(ctx context.Context, args []string, env environment) error {
 		return token(env, args)
 	case "listen":
 		return listen(ctx, env, args)
+	case "simulate":
+		return simulate(ctx, env, args)
 	case "version":
 		return printVersion(env, args)
 	case "help", "-h", "-help", "--help":
