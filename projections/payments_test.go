@@ -26,6 +26,7 @@ func TestPaymentsAreShownByThemselvesAndByTheirOrder(t *testing.T) {
 	w.append(t, payment.StreamType, first.PaymentID, payment.Failed{Of: first, Amount: 1800, Reason: "no cover"})
 	elsewhere := start(other, 500)
 	second := start(mine, 1800)
+	w.waitFor(t, 4) // so that what follows changes rows that are there
 	w.append(t, payment.StreamType, second.PaymentID, payment.Captured{Of: second, Amount: 1800})
 	last := w.append(t, payment.StreamType, second.PaymentID, payment.Refunded{Of: second, RefundID: "r1", Amount: 300, Reason: "cold", ByProvider: true})
 	if err := views.WaitFor(t.Context(), last); err != nil {
