@@ -48,22 +48,40 @@ func (s *Service) MayFollowCourier(ctx context.Context, actor Actor, agentID str
 	return false, nil
 }
 
-// carriesFor tells whether a courier carries an order of a customer. The newest event of a courier says which order
-// it carries, if any.
+// carriesFor tells whether a courier carries an order of a customer.
 func (s *Service) carriesFor(ctx context.Context, agentID, customerID string) (bool, error) {
 	stream := courierStream(agentID)
 	last, err := s.newest(ctx, stream)
 	if err != nil {
 		return false, err
 	}
-	agent, err := foldLast(stream, courier.Initial(agentID), last)
-	if err != nil || agent.state.CurrentOrder == nil {
+	newest, ok := last[stream]
+	if !ok {
+		return false, nil
+	}
+	e, err := domain.Decode(newest.Type, newest.Data)
+	if err != nil {
 		return false, err
 	}
-	o, err := load(ctx, s, orderStream(*agent.state.CurrentOrder), order.Order{})
+	current := currentOrder(e)
+	if current == nil {
+		return false, nil
+	}
+	o, err := load(ctx, s, orderStream(*current), order.Order{})
 	if err != nil {
 		return false, err
 	}
 	// The two are read one after the other: the order's own word is the newer one.
 	return o.state.CustomerID == customerID && o.state.AgentID == agentID && !o.state.Status.Final(), nil
+}
+
+// currentOrder is the order that a courier carries after an event, nil for none: each of its events says it.
+func currentOrder(e domain.Event) *uuid.UUID {
+	switch e := e.(type) {
+	case courier.StatusChanged:
+		return e.CurrentOrder
+	case courier.OrderTaken:
+		return &e.OrderID
+	}
+	return nil
 }

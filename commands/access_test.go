@@ -20,7 +20,7 @@ func TestWhoMayFollowAnOrder(t *testing.T) {
 		"its customer":              {customer, true},
 		"another customer":          {stranger, false},
 		"an admin":                  {admin, true},
-		"a courier it is not given": {courier, false},
+		"a courier it is not given": {raj, false},
 		"a courier without a name":  {commands.Actor{Role: domain.RoleDelivery}, false},
 		"nobody with a known role":  {commands.Actor{UserID: "c1"}, false},
 	} {

@@ -22,7 +22,7 @@ func TestRights(t *testing.T) {
 	newPrice := int64(500)
 
 	type rights map[commands.Actor]domain.Code
-	adminOnly := rights{admin: yes, customer: no, stranger: no, courier: no, idle: no}
+	adminOnly := rights{admin: yes, customer: no, stranger: no, raj: no, sam: no}
 	status := func(at order.Status, to order.Status) func(context.Context, *shop, commands.Request) error {
 		return func(ctx context.Context, s *shop, req commands.Request) error {
 			_, err := s.ChangeOrderStatus(ctx, req, commands.ChangeOrderStatus{OrderID: s.placedAt(at).ID, Status: string(to)})
@@ -58,13 +58,13 @@ func TestRights(t *testing.T) {
 		"place an order": {func(ctx context.Context, s *shop, req commands.Request) error {
 			_, err := s.PlaceOrder(ctx, req, s.wanted())
 			return err
-		}, rights{admin: no, customer: yes, stranger: yes, courier: no, idle: no}},
+		}, rights{admin: no, customer: yes, stranger: yes, raj: no, sam: no}},
 		"confirm an order":         {status(order.StatusPlaced, order.StatusConfirmed), adminOnly},
 		"have an order ready":      {status(order.StatusPreparing, order.StatusReady), adminOnly},
-		"carry an order out":       {status(order.StatusReady, order.StatusOutForDelivery), rights{admin: yes, customer: no, stranger: no, courier: yes, idle: no}},
-		"deliver an order":         {status(order.StatusOutForDelivery, order.StatusDelivered), rights{admin: yes, customer: no, stranger: no, courier: yes, idle: no}},
-		"cancel a new order":       {cancel(order.StatusPlaced), rights{admin: yes, customer: yes, stranger: no, courier: no, idle: no}},
-		"cancel one in the making": {cancel(order.StatusPreparing), rights{admin: yes, customer: domain.CodeInvalidTransition, stranger: no, courier: no, idle: no}},
+		"carry an order out":       {status(order.StatusReady, order.StatusOutForDelivery), rights{admin: yes, customer: no, stranger: no, raj: yes, sam: no}},
+		"deliver an order":         {status(order.StatusOutForDelivery, order.StatusDelivered), rights{admin: yes, customer: no, stranger: no, raj: yes, sam: no}},
+		"cancel a new order":       {cancel(order.StatusPlaced), rights{admin: yes, customer: yes, stranger: no, raj: no, sam: no}},
+		"cancel one in the making": {cancel(order.StatusPreparing), rights{admin: yes, customer: domain.CodeInvalidTransition, stranger: no, raj: no, sam: no}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,7 +1,9 @@
 package commands_test
 
 import (
+	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,8 +13,10 @@ import (
 	"github.com/orderlog/orderlog/commands/commandstest"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/domain/business"
+	"github.com/orderlog/orderlog/domain/courier"
 	"github.com/orderlog/orderlog/domain/menu"
 	"github.com/orderlog/orderlog/domain/order"
+	"github.com/orderlog/orderlog/domain/payment"
 	"github.com/orderlog/orderlog/eventstore"
 )
 
@@ -20,8 +24,8 @@ var (
 	admin    = commands.Actor{UserID: "boss", Role: domain.RoleAdmin, Name: "Boss"}
 	customer = commands.Actor{UserID: "c1", Role: domain.RoleCustomer, Name: "Ann"}
 	stranger = commands.Actor{UserID: "c2", Role: domain.RoleCustomer, Name: "Eve"}
-	courier  = commands.Actor{UserID: "a1", Role: domain.RoleDelivery, Name: "Raj"}
-	idle     = commands.Actor{UserID: "a2", Role: domain.RoleDelivery, Name: "Sam"}
+	raj      = commands.Actor{UserID: "a1", Role: domain.RoleDelivery, Name: "Raj"}
+	sam      = commands.Actor{UserID: "a2", Role: domain.RoleDelivery, Name: "Sam"}
 )
 
 // shop is an open business with one product, on a log in memory.
@@ -86,7 +90,7 @@ func (s *shop) placedAt(status order.Status) order.Order {
 		to := o.Status.Next()[0]
 		e := order.StatusChanged{
 			OrderID: o.ID, OrderNumber: o.OrderNumber, CustomerID: o.CustomerID,
-			AgentID: courier.UserID, From: o.Status, To: to, Message: "m",
+			AgentID: raj.UserID, From: o.Status, To: to, Message: "m",
 		}
 		s.append(eventstore.StreamID{Type: order.StreamType, ID: o.ID}, e)
 		o = o.Apply(e, commandstest.Start)
@@ -120,6 +124,60 @@ func (s *shop) onNextAppend(do func()) {
 	}
 }
 
+// types lists the types of the events after a seq.
+func (s *shop) types(after int) string {
+	var types []string
+	for _, r := range s.store.Events()[after:] {
+		types = append(types, r.Type)
+	}
+	return strings.Join(types, " ")
+}
+
+// stateOf is the fold of a stream.
+func stateOf[S interface {
+	Apply(domain.Event, time.Time) S
+}](s *shop, initial S, typ string, id uuid.UUID) S {
+	s.t.Helper()
+	for _, r := range s.store.Events() {
+		if r.Stream == (eventstore.StreamID{Type: typ, ID: id}) {
+			e, err := domain.Decode(r.Type, r.Data)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			initial = initial.Apply(e, r.RecordedAt)
+		}
+	}
+	return initial
+}
+
+func (s *shop) courier(id string) courier.Courier {
+	return stateOf(s, courier.Initial(id), courier.StreamType, courier.StreamID(id))
+}
+
+func (s *shop) order(id uuid.UUID) order.Order {
+	return stateOf(s, order.Order{}, order.StreamType, id)
+}
+
+func (s *shop) payment(id uuid.UUID) payment.Payment {
+	return stateOf(s, payment.Payment{}, payment.StreamType, id)
+}
+
+// online has a courier take orders.
+func (s *shop) online(a commands.Actor) {
+	s.t.Helper()
+	must(s.SetCourierStatus(s.t.Context(), by(a), commands.SetCourierStatus{Status: "online"}))(s.t)
+}
+
+func (s *shop) assign(o order.Order, a commands.Actor) order.Order {
+	s.t.Helper()
+	return must(s.AssignOrder(s.t.Context(), by(admin), commands.AssignOrder{OrderID: o.ID, AgentID: a.UserID}))(s.t)
+}
+
+func (s *shop) cancel(o order.Order) order.Order {
+	s.t.Helper()
+	return must(s.CancelOrder(s.t.Context(), by(admin), commands.CancelOrder{OrderID: o.ID, Reason: "late"}))(s.t)
+}
+
 func must[T any](out commands.Outcome[T], err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()
@@ -138,20 +196,34 @@ func wantCode(t *testing.T, err error, code domain.Code) {
 	}
 }
 
+// wantDetail requires a refusal's detail.
+func wantDetail(t *testing.T, err error, key string, want any) {
+	t.Helper()
+	var refusal *domain.Error
+	if !errors.As(err, &refusal) || !reflect.DeepEqual(refusal.Details[key], want) {
+		t.Errorf("error %v, details %+v; want %s %v", err, refusal, key, want)
+	}
+}
+
 // wantShown requires that an answer is what a read model would show: the fold of the
-// stream with the times of the log.
+// stream with the times of the log. Its seq is that of the last event that was committed
+// together with the stream's last.
 func wantShown[S interface {
 	Apply(domain.Event, time.Time) S
 }](s *shop, initial S, typ string, id uuid.UUID, got commands.Outcome[S]) {
 	s.t.Helper()
 	want, seq := initial, int64(0)
+	var at time.Time
 	for _, r := range s.store.Events() {
+		if r.RecordedAt.Equal(at) && seq > 0 {
+			seq = r.Seq
+		}
 		if r.Stream == (eventstore.StreamID{Type: typ, ID: id}) {
 			e, err := domain.Decode(r.Type, r.Data)
 			if err != nil {
 				s.t.Fatal(err)
 			}
-			want, seq = want.Apply(e, r.RecordedAt), r.Seq
+			want, seq, at = want.Apply(e, r.RecordedAt), r.Seq, r.RecordedAt
 		}
 	}
 	if !reflect.DeepEqual(got.Value, want) {
