@@ -81,6 +81,7 @@ func (s *Subscription) accept(page Page, fromRing bool, generation int) {
 	if s.generation != generation {
 		return
 	}
+	page.Frames = dropSuperseded(page.Frames, s.channels)
 	if len(page.Frames) == 0 {
 		s.cursor = page.Position
 		return

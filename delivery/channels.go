@@ -17,6 +17,16 @@ func (c channelSet) wants(f *Frame) bool {
 	return false
 }
 
+// has says that all of the channels are there.
+func (c channelSet) has(channels ...string) bool {
+	for _, channel := range channels {
+		if _, ok := c[channel]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
 // names returns the channels in an order that depends on nothing else.
 func (c channelSet) names() []string { return slices.Sorted(maps.Keys(c)) }
 
@@ -41,4 +51,97 @@ func (c channelSet) from(seq int64) channelSet {
 		next[channel] = seq
 	}
 	return next
+}
+
+// Join adds a channel and returns the seq after which its frames are handed out. A channel that is there already
+// keeps the seq from which it counted, and again is true. The right to it must have been checked after checked was
+// read from the hub's Position: ErrEnded if it was ended since, and nothing is joined. Otherwise Answered has to follow.
+func (s *Subscription) Join(channel string, checked int64) (from int64, again bool, _ error) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return s.cursor, false, nil
+	}
+	if s.hub.endings.since(checked, channel, s.channels) {
+		return 0, false, ErrEnded
+	}
+	s.expectAnswerLocked(channel)
+	if from, ok := s.channels[channel]; ok {
+		return from, true, nil
+	}
+	// Nothing that is handed out or queued already can be amended, so the channel counts from behind it.
+	from = max(s.settle(), s.hub.Position())
+	if !s.live && len(s.queue) > 0 {
+		from = max(from, s.end)
+	}
+	s.channels = s.channels.with(channel, from)
+	s.generation++ // a page that is being read now lacks the channel
+	s.hub.attachLocked(s, channel)
+	return from, false, nil
+}
+
+// Has says whether the subscription is in a channel now.
+func (s *Subscription) Has(channel string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.channels.has(channel)
+}
+
+// Channels is how many channels the subscription is in now.
+func (s *Subscription) Channels() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.channels)
+}
+
+// Leave removes a channel: nothing is handed out for its sake afterwards, not even what is queued, nor that it ended.
+func (s *Subscription) Leave(channel string) {
+	s.Unjoin(channel)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgetLeftLocked(channel)
+}
+
+// Unjoin is Leave for a channel whose joining goes wrong before it is answered: that an earlier stay ended is still told.
+func (s *Subscription) Unjoin(channel string) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j, ok := s.joins[channel]; ok {
+		j.ended = false
+	}
+	if s.channels.has(channel) {
+		s.leaveLocked(channel)
+	}
+}
+
+// leaveLocked removes a channel. The hub's lock is held.
+func (s *Subscription) leaveLocked(channel string) {
+	s.settle()
+	s.channels = s.channels.without(channel)
+	s.hub.detachLocked(s, channel)
+	if s.live && len(s.queue) == 0 {
+		return
+	}
+	// What was queued or is being read for the old channels is given up and read again after the cursor.
+	s.fallBack()
+}
+
+func (h *Hub) attachLocked(s *Subscription, channel string) {
+	subs := h.channels[channel]
+	if subs == nil {
+		subs = map[*Subscription]struct{}{}
+		h.channels[channel] = subs
+	}
+	subs[s] = struct{}{}
+}
+
+func (h *Hub) detachLocked(s *Subscription, channel string) {
+	delete(h.channels[channel], s)
+	if len(h.channels[channel]) == 0 {
+		delete(h.channels, channel)
+	}
 }

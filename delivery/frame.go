@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/orderlog/orderlog/projections"
@@ -18,7 +19,11 @@ type Frame struct {
 	// Channels that carry it. A frame read for some channels names at least those of them that carry it.
 	Channels []string
 	At       time.Time
+	// Endings are the rights that the event took away.
+	Endings []projections.Ending
 
+	// sent counts how often the event was handed out; nil when nobody counts.
+	sent *atomic.Int64
 	// tail is the encoded object after the value of "prev", and data the part of it that is the notification's data.
 	tail []byte
 	data []byte
@@ -43,7 +48,7 @@ func NewFrame(n projections.Notification) (*Frame, error) {
 	fmt.Fprintf(tail, `,"at":"%s"}`, at.Format(time.RFC3339Nano))
 	encoded := tail.Bytes()
 	return &Frame{
-		Seq: n.Seq, Event: n.Event, Channels: n.Channels, At: at,
+		Seq: n.Seq, Event: n.Event, Channels: n.Channels, At: at, Endings: n.Endings,
 		tail: encoded, data: encoded[start:end:end],
 	}, nil
 }
@@ -65,16 +70,20 @@ func (f *Frame) Size() int {
 	for _, c := range f.Channels {
 		size += 16 + len(c)
 	}
+	for _, e := range f.Endings {
+		size += 48 + len(e.Channel) + len(e.User) + len(e.Role)
+	}
 	return size
 }
 
-func encode(items []projections.Notification) ([]*Frame, error) {
+func (h *Hub) encode(items []projections.Notification) ([]*Frame, error) {
 	frames := make([]*Frame, len(items))
 	for i, n := range items {
 		f, err := NewFrame(n)
 		if err != nil {
 			return nil, err
 		}
+		f.sent = h.counters.of(f.Event)
 		frames[i] = f
 	}
 	return frames, nil

@@ -94,6 +94,7 @@ type Hub struct {
 
 	mu       sync.Mutex // taken before a subscription's own lock, never after
 	ring     ring
+	endings  endings
 	channels map[string]map[*Subscription]struct{}
 	waiting  map[*Subscription]struct{} // to be woken when position reaches their cursor and goal
 }
@@ -107,6 +108,7 @@ func New(cfg Config) *Hub {
 		reads:    newReadings(cfg.Readers),
 		bounds:   newBoundsCache(),
 		ring:     ring{maxFrames: cfg.RingFrames, maxBytes: cfg.RingBytes},
+		endings:  endings{floor: -1},
 		channels: map[string]map[*Subscription]struct{}{},
 		waiting:  map[*Subscription]struct{}{},
 	}
@@ -189,7 +191,7 @@ func (h *Hub) step(ctx context.Context) (more bool, err error) {
 	if err := checkPage(page, after); err != nil {
 		return false, err
 	}
-	frames, err := encode(page.Items)
+	frames, err := h.encode(page.Items)
 	if err != nil {
 		return false, err
 	}
@@ -221,7 +223,7 @@ func checkPage(page projections.Page, after int64) error {
 func (h *Hub) begin(position int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ring.floor = position
+	h.ring.floor, h.endings.floor = position, position
 	h.position.Store(position)
 	for s := range h.waiting { // they could not know what to do before
 		delete(h.waiting, s)
@@ -235,6 +237,9 @@ func (h *Hub) publish(f *Frame) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ring.push(f)
+	if len(f.Endings) > 0 {
+		h.endLocked(f)
+	}
 	before := h.position.Load()
 	for _, channel := range f.Channels {
 		for s := range h.channels[channel] {

@@ -174,7 +174,7 @@ func (h *Hub) readPage(ctx context.Context, channels []string, after int64, limi
 	if err := checkPage(page, after); err != nil {
 		return Page{}, err
 	}
-	frames, err := encode(page.Items)
+	frames, err := h.encode(page.Items)
 	if err != nil {
 		return Page{}, err
 	}

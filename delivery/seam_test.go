@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/orderlog/orderlog/delivery/deliverytest"
 )
 
 // Clients become live again and again while frames are published as fast as can be, so that the moment between
@@ -13,13 +15,13 @@ import (
 func TestSeamHolds(t *testing.T) {
 	t.Parallel()
 	const frames, clients = 20000, 4
-	hub := newHub(newMemoryFeed(), func(c *Config) { c.RingFrames = frames })
+	hub := newHub(deliverytest.NewFeed(), func(c *Config) { c.RingFrames = frames })
 	hub.begin(0)
 	var wg sync.WaitGroup
 	for range clients {
 		wg.Go(func() {
 			for cursor := int64(0); cursor < frames; {
-				s := hub.Subscribe([]string{"all"}, cursor, 0)
+				s := subscribe(errorf{t}, hub, []string{"all"}, cursor, 0)
 				for live := 0; live < 2 && cursor < frames; { // a few frames behind the seam are enough
 					b, err := s.Next(t.Context(), 1<<20)
 					if err != nil {
@@ -57,10 +59,10 @@ func TestSeamHolds(t *testing.T) {
 // moved. Whoever went live now, going by the old position, would never get the frame.
 func TestGoingLiveWaitsForAPublicationInProgress(t *testing.T) {
 	t.Parallel()
-	hub := newHub(newMemoryFeed(), func(c *Config) { c.QueueFrames = 1 })
+	hub := newHub(deliverytest.NewFeed(), func(c *Config) { c.QueueFrames = 1 })
 	hub.begin(0)
-	late := hub.Subscribe([]string{"late"}, 1, 0) // it has read all that there is: only going live is left
-	full, stuck := hub.Subscribe([]string{"full"}, 0, 0), hub.Subscribe([]string{"stuck"}, 0, 0)
+	late := subscribe(t, hub, []string{"late"}, 1, 0) // it has read all that there is: only going live is left
+	full, stuck := subscribe(t, hub, []string{"full"}, 0, 0), subscribe(t, hub, []string{"stuck"}, 0, 0)
 	wantCaughtUp(t, full, 0)
 	wantCaughtUp(t, stuck, 0)
 	hub.publish(&Frame{Seq: 1, Channels: []string{"full"}})
@@ -101,8 +103,8 @@ func TestGoingLiveWaitsForAPublicationInProgress(t *testing.T) {
 func TestQuietSubscriptionSleeps(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		hub := runHub(t, newMemoryFeed(), nil)
-		s := hub.Subscribe([]string{"all"}, 0, 0)
+		hub := runHub(t, deliverytest.NewFeed(), nil)
+		s := subscribe(t, hub, []string{"all"}, 0, 0)
 		<-s.Ready()
 		wantCaughtUp(t, s, 0)
 		select {

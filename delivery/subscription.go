@@ -12,6 +12,10 @@ var ErrClosed = errors.New("the subscription is closed")
 
 // Batch is what a subscription hands out.
 type Batch struct {
+	// Left are the channels whose right was ended since the last batch. Such a batch has no frames, and no later one
+	// has a frame that only these channels carry.
+	Left []string
+
 	Frames []*Frame // in rising order of seq; the caller keeps the slice
 	// Position is the seq up to which the client knows everything once it has the frames.
 	Position int64
@@ -21,7 +25,7 @@ type Batch struct {
 }
 
 // Empty says that there is nothing to hand out now.
-func (b Batch) Empty() bool { return len(b.Frames) == 0 && !b.CaughtUp }
+func (b Batch) Empty() bool { return len(b.Frames) == 0 && len(b.Left) == 0 && !b.CaughtUp }
 
 // Subscription hands out the frames of its channels after its cursor, as the package comment promises.
 // Poll and Next are for one consumer; all other methods are safe for concurrent use.
@@ -44,7 +48,9 @@ type Subscription struct {
 	goal int64
 	// offered is the newest seq that was queued live, so that a frame of several channels is queued once.
 	offered int64
-	told    bool // that it has caught up
+	told    bool             // that it has caught up
+	left    []string         // channels that ended and are to be told
+	joins   map[string]*join // channels whose joining is not answered yet
 	closed  bool
 	// generation changes with what is to be read, so that a page read for something else is not taken.
 	generation int
@@ -61,7 +67,11 @@ type retry struct {
 // Subscribe returns a subscription to the channels after the cursor, which does not say that it has caught up
 // before it is at goal: the log may be ahead of the hub. So may the cursor, because another node or a reading
 // may have told it: what is not after it is skipped. Close it when done.
-func (h *Hub) Subscribe(channels []string, cursor, goal int64) *Subscription {
+//
+// Who is in the channels of a user and a role leaves a channel as soon as the log says that this user lost the right
+// to it. The rights must have been checked after checked was read from Position, behind Ready: ErrEnded if one was ended
+// since.
+func (h *Hub) Subscribe(channels []string, cursor, goal, checked int64) (*Subscription, error) {
 	s := &Subscription{
 		hub: h, wake: make(chan struct{}, 1), channels: make(channelSet, len(channels)),
 		cursor: cursor, goal: max(cursor, goal),
@@ -70,13 +80,18 @@ func (h *Hub) Subscribe(channels []string, cursor, goal int64) *Subscription {
 		s.channels[c] = cursor
 	}
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range s.channels {
+		if h.endings.since(checked, c, s.channels) {
+			return nil, ErrEnded
+		}
+	}
 	for c := range s.channels {
 		h.attachLocked(s, c)
 	}
-	h.mu.Unlock()
 	h.counters.subscriptions.Add(1)
 	s.signal()
-	return s
+	return s, nil
 }
 
 // Ready gets a value when Poll may have something to hand out. After a batch that was not empty, Poll again
@@ -120,6 +135,10 @@ func (s *Subscription) take(limit int) (_ Batch, done bool, _ error) {
 	if s.closed {
 		return Batch{}, true, ErrClosed
 	}
+	if left := s.left; len(left) > 0 {
+		s.left = nil
+		return Batch{Left: left, Position: s.cursor}, true, nil
+	}
 	if n := min(limit, len(s.queue)); n > 0 {
 		frames := s.queue[:n:n]
 		s.queue = s.queue[n:]
@@ -130,7 +149,7 @@ func (s *Subscription) take(limit int) (_ Batch, done bool, _ error) {
 				s.cursor = s.end
 			}
 		}
-		s.hub.counters.delivered.Add(int64(n))
+		s.hub.counters.handOut(frames)
 		return Batch{Frames: frames, Position: s.cursor}, true, nil
 	}
 	if !s.live {
@@ -159,49 +178,6 @@ func (s *Subscription) settle() int64 {
 		s.cursor = max(s.cursor, s.hub.Position())
 	}
 	return s.cursor
-}
-
-// Join adds a channel and returns the seq after which its frames are handed out. A channel that is there already
-// keeps the seq from which it counted.
-func (s *Subscription) Join(channel string) int64 {
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if from, ok := s.channels[channel]; ok {
-		return from
-	}
-	// Nothing that is handed out or queued already can be amended, so the channel counts from behind it.
-	from := max(s.settle(), s.hub.Position())
-	if !s.live && len(s.queue) > 0 {
-		from = max(from, s.end)
-	}
-	if s.closed {
-		return from
-	}
-	s.channels = s.channels.with(channel, from)
-	s.generation++ // a page that is being read now lacks the channel
-	s.hub.attachLocked(s, channel)
-	return from
-}
-
-// Leave removes a channel: nothing is handed out for its sake afterwards, not even what is queued.
-func (s *Subscription) Leave(channel string) {
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.channels[channel]; !ok {
-		return
-	}
-	s.settle()
-	s.channels = s.channels.without(channel)
-	s.hub.detachLocked(s, channel)
-	if s.live && len(s.queue) == 0 {
-		return
-	}
-	// What was queued or is being read for the old channels is given up and read again after the cursor.
-	s.fallBack()
 }
 
 // Reset goes on after another cursor, with the same channels.
@@ -245,21 +221,5 @@ func (s *Subscription) signal() {
 	select {
 	case s.wake <- struct{}{}:
 	default: // it is to wake already
-	}
-}
-
-func (h *Hub) attachLocked(s *Subscription, channel string) {
-	subs := h.channels[channel]
-	if subs == nil {
-		subs = map[*Subscription]struct{}{}
-		h.channels[channel] = subs
-	}
-	subs[s] = struct{}{}
-}
-
-func (h *Hub) detachLocked(s *Subscription, channel string) {
-	delete(h.channels[channel], s)
-	if len(h.channels[channel]) == 0 {
-		delete(h.channels, channel)
 	}
 }

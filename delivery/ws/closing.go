@@ -17,6 +17,7 @@ type closing struct {
 	code   int
 	reason string
 	last   []byte // an object to send before; may be nil
+	byPeer bool   // the client has begun it
 }
 
 // closeFor ends a connection because of a code, whose name is the reason.
@@ -30,7 +31,7 @@ func goingAway(spread time.Duration) closing {
 	after := spread/10 + rand.N(spread-spread/10)
 	return closing{
 		code: websocket.CloseGoingAway, reason: "going_away",
-		last: encodeAnswer(answer{Event: "reconnect", Data: reconnect{AfterMs: after.Milliseconds()}}),
+		last: encodeAnswer(answer{Event: "reconnect", Data: Reconnect{AfterMs: after.Milliseconds()}}),
 	}
 }
 
@@ -43,9 +44,9 @@ func closeOf(err error) closing {
 		case websocket.CloseAbnormalClosure: // no close frame came
 			return closing{}
 		case websocket.CloseNoStatusReceived:
-			return closing{code: websocket.CloseNormalClosure}
+			return closing{code: websocket.CloseNormalClosure, byPeer: true}
 		}
-		return closing{code: byPeer.Code}
+		return closing{code: byPeer.Code, byPeer: true}
 	case isProtocolError(err):
 		return closeFor(delivery.CodeBadMessage)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/domain"
 )
 
 // conn is one connection. Its reader takes what the client sends and its writer is the only one that writes; they
@@ -24,6 +25,7 @@ type conn struct {
 	socket        *websocket.Conn
 	net           net.Conn
 	authorization string // the handshake's header
+	remoteAddr    string // the client's IP address; may be empty
 
 	control chan outgoing
 	pong    chan []byte   // the newest protocol ping to be answered
@@ -34,6 +36,10 @@ type conn struct {
 	heard   atomic.Int64 // when something last came, in Unix nanoseconds
 	closed  atomic.Bool  // the close frame is out: what comes is not looked at
 	counted sync.Once    // registered, or ended before
+
+	user string      // who registered; the handler's lock guards both
+	role domain.Role //
+	code int         // it was closed with, by the writer; 0: it was not
 }
 
 // outgoing is what the reader gives to the writer. All fields may be zero.
@@ -42,6 +48,9 @@ type outgoing struct {
 	session *session  // begins the stream behind the line
 	expires time.Time // the token's
 	close   *closing  // behind the line
+
+	answered string // a room whose joining was answered before
+	joined   bool   // and went well
 }
 
 // session is a registered connection's stream.
@@ -56,7 +65,7 @@ type session struct {
 
 const maxControl = 16 // what may wait for the writer before the reader waits too
 
-func newConn(h *Handler, socket *websocket.Conn, authorization string) *conn {
+func newConn(h *Handler, socket *websocket.Conn, r *http.Request) *conn {
 	raw := socket.NetConn()
 	if s, ok := raw.(*sealedConn); ok {
 		s.sealed.Store(true)
@@ -66,12 +75,15 @@ func newConn(h *Handler, socket *websocket.Conn, authorization string) *conn {
 		_ = tcp.SetWriteBuffer(h.cfg.SocketBuffer) // only a bound: without it the kernel's own holds
 	}
 	c := &conn{
-		h: h, cfg: &h.cfg, socket: socket, net: raw, authorization: authorization,
+		h: h, cfg: &h.cfg, socket: socket, net: raw, authorization: r.Header.Get("Authorization"),
 		control: make(chan outgoing, maxControl),
 		pong:    make(chan []byte, 1),
 		ending:  make(chan closing, 1),
 		gone:    make(chan struct{}),
 		done:    make(chan struct{}),
+	}
+	if client := h.cfg.TrustedProxies.Client(r); client.IsValid() {
+		c.remoteAddr = client.String()
 	}
 	c.hear()
 	socket.SetCloseHandler(func(int, string) error { return nil }) // the writer answers
@@ -94,7 +106,7 @@ func (c *conn) hear() { c.heard.Store(time.Now().UnixNano()) }
 func (c *conn) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer c.countRegistered()
+	defer c.countRegistered("", "")
 	go func() {
 		defer close(c.done)
 		defer cancel() // what the reader waits for is of no use any more
@@ -136,8 +148,9 @@ func (c *conn) expel(cl closing) {
 	}
 }
 
-func (c *conn) countRegistered() {
-	c.counted.Do(c.h.registered)
+// countRegistered says that the connection has registered, for a user, or ended before.
+func (c *conn) countRegistered(user string, role domain.Role) {
+	c.counted.Do(func() { c.h.registered(c, user, role) })
 }
 
 // sealedConn is a connection that takes no writes once it is sealed.

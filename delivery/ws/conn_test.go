@@ -16,8 +16,8 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/delivery/deliverytest"
 	"github.com/orderlog/orderlog/domain"
-	"github.com/orderlog/orderlog/projections"
 )
 
 func TestQuietConnectionIsToldHowFarItIs(t *testing.T) {
@@ -25,8 +25,8 @@ func TestQuietConnectionIsToldHowFarItIs(t *testing.T) {
 	s := serve(t, options{ws: func(c *Config) { c.CheckpointInterval = 20 * time.Millisecond }})
 	c := s.dial(t, nil)
 	c.register("ann", domain.RoleCustomer, "")
-	s.feed.add("user:bob")
-	s.feed.add("user:bob")
+	s.feed.Add("user:bob")
+	s.feed.Add("user:bob")
 	last := int64(0)
 	for last < 2 {
 		m := c.expect("checkpoint")
@@ -35,7 +35,7 @@ func TestQuietConnectionIsToldHowFarItIs(t *testing.T) {
 		}
 		last = m.Data.Seq
 	}
-	s.feed.add("user:ann")
+	s.feed.Add("user:ann")
 	m := c.hear()
 	for m.Event == "checkpoint" {
 		m = c.hear()
@@ -135,9 +135,9 @@ func TestWindowSlides(t *testing.T) {
 func TestBatchHoldsSeveralObjectsOneALine(t *testing.T) {
 	t.Parallel()
 	const events = 300
-	s := serve(t, options{before: func(m *memoryFeed) {
+	s := serve(t, options{before: func(m *deliverytest.Feed) {
 		for range events {
-			m.add("all")
+			m.Add("all")
 		}
 	}})
 	c := s.dial(t, nil, V1Batch, V1)
@@ -167,12 +167,12 @@ func TestBatchHoldsSeveralObjectsOneALine(t *testing.T) {
 
 func TestMessagesOfEverySizeArriveWhole(t *testing.T) {
 	t.Parallel()
-	s := serve(t, options{before: func(m *memoryFeed) {
+	s := serve(t, options{before: func(m *deliverytest.Feed) {
 		for size := range 120 {
-			m.addSized(size, "all") // around the first step of the length's encoding
+			m.AddSized(size, "all") // around the first step of the length's encoding
 		}
 		for size := 65350; size < 65600; size += 5 { // and the second
-			m.addSized(size, "all")
+			m.AddSized(size, "all")
 		}
 	}})
 	for _, protocol := range []string{V1, V1Batch} {
@@ -231,7 +231,7 @@ func TestClientThatReadsNothingIsClosed(t *testing.T) {
 			c := s.dialSmall(t, protocol)
 			c.register("ann", domain.RoleCustomer, "")
 			for range events {
-				s.feed.addSized(4000, "all")
+				s.feed.AddSized(4000, "all")
 			}
 			s.stalled(t)
 			// When it reads on, all that it gets is whole, in order, and ended by the reason.
@@ -276,7 +276,7 @@ func TestClientThatReadsSlowlyLosesNothing(t *testing.T) {
 	c := s.dialSmall(t, V1)
 	c.register("ann", domain.RoleCustomer, "")
 	for range events {
-		s.feed.addSized(16<<10, "all")
+		s.feed.AddSized(16<<10, "all")
 	}
 	s.reach(t, events)
 	// One write of what waits takes longer than the timeout, but something gets through all the time.
@@ -305,7 +305,7 @@ func TestCheckpointsKeepTheOrder(t *testing.T) {
 	defer wg.Wait()
 	wg.Go(func() {
 		for i := range events {
-			s.feed.add([]string{"all", "user:bob"}[i%2])
+			s.feed.Add([]string{"all", "user:bob"}[i%2])
 			if i%10 == 0 {
 				s.reach(t, int64(i))
 			}
@@ -353,7 +353,7 @@ func TestConnectionThatAnswersPingsIsKept(t *testing.T) {
 	answer := c.PingHandler()
 	c.SetPingHandler(func(payload string) error {
 		if pings++; pings == 50 {
-			s.feed.add("all")
+			s.feed.Add("all")
 		}
 		return answer(payload)
 	})
@@ -465,12 +465,12 @@ func TestClientsThatAreCutOffMissNothing(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range events {
-			seq := s.feed.add(fmt.Sprintf("user:%d", i%3), fmt.Sprintf("user:%d", i%5))
+			seq := s.feed.Add(fmt.Sprintf("user:%d", i%3), fmt.Sprintf("user:%d", i%5))
 			if i%50 == 0 {
 				s.reach(t, seq)
 			}
 		}
-		s.feed.add("all")
+		s.feed.Add("all")
 	})
 	for i := range clients {
 		wg.Go(func() {
@@ -481,7 +481,7 @@ func TestClientsThatAreCutOffMissNothing(t *testing.T) {
 				last = s.readUntilCut(t, user, last, 1+rand.IntN(120), &got)
 			}
 			var want []int64
-			for _, n := range s.feed.page(0, 1<<20, func(projections.Notification) bool { return true }).Items {
+			for _, n := range s.feed.Items() {
 				for _, c := range n.Channels {
 					if c == "all" || c == "user:"+user {
 						want = append(want, n.Seq)

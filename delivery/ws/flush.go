@@ -70,6 +70,7 @@ func (w *writer) finish() {
 		_ = w.net.Close() // nobody is there; the reader wakes up
 		return
 	}
+	w.code = w.closing.counted()
 	if w.closing.last != nil {
 		w.wire.line(w.closing.last)
 	}

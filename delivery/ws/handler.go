@@ -20,7 +20,9 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/internal/proxies"
 )
 
 // The subprotocols. A client that asks for none gets V1.
@@ -39,6 +41,9 @@ type Verifier interface {
 type Access interface {
 	// CanSeeOrder says whether the user may see an order. An order that is not there is a domain.Error not_found.
 	CanSeeOrder(ctx context.Context, user auth.Identity, orderID uuid.UUID) (bool, error)
+	// CanSeeCourier says whether the user may follow a delivery agent, who is named by the user id, now. Both go by the
+	// log and not by a read model: a right that an event has ended is not given once the event is in the log.
+	CanSeeCourier(ctx context.Context, user auth.Identity, agentID string) (bool, error)
 }
 
 // Config of a Handler. Hub, Verifier and Access are required.
@@ -46,6 +51,10 @@ type Config struct {
 	Hub      *delivery.Hub
 	Verifier Verifier
 	Access   Access
+	// Locator takes what couriers say of where they are; nil: they are answered that it is unavailable.
+	Locator Locator
+	// TrustedProxies are those whose word for a client's address is taken. Empty: nobody's.
+	TrustedProxies proxies.Trusted
 	// Origins are the browser origins that may connect, such as "https://shop.example"; "*" allows all. A client
 	// that sends no Origin is no browser and is allowed.
 	Origins []string
@@ -118,21 +127,16 @@ type Handler struct {
 
 	mu      sync.Mutex
 	stats   Stats
+	users   map[string]int     // connections of each user that has registered
 	conns   map[*conn]struct{} // fewer than are open while a handshake is under way
 	closing bool
 	running sync.WaitGroup // one a place that is taken
 }
 
-// Stats counts connections.
-type Stats struct {
-	Accepted     int64 // since the handler was made
-	Open         int64
-	Unregistered int64 // of the open ones
-}
-
 // New returns a handler. Shutdown ends what it has started.
 func New(cfg Config) *Handler {
-	h := &Handler{cfg: cfg.withDefaults(), conns: map[*conn]struct{}{}}
+	h := &Handler{cfg: cfg.withDefaults(), conns: map[*conn]struct{}{}, users: map[string]int{}}
+	h.stats.Roles, h.stats.Closed = map[domain.Role]int64{}, map[int]int64{}
 	h.upgrader = websocket.Upgrader{
 		HandshakeTimeout: h.cfg.RegisterTimeout,
 		ReadBufferSize:   1 << 10,        // clients send little, and there are many of them
@@ -155,13 +159,6 @@ func originAllowed(allowed []string, origin string) bool {
 	return false
 }
 
-// Stats returns a snapshot of the counters.
-func (h *Handler) Stats() Stats {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.stats
-}
-
 // ServeHTTP upgrades the request and returns; the connection is served until it ends or Shutdown.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.takePlace() {
@@ -171,12 +168,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	upgraded, err := h.upgrader.Upgrade(hijacker{w}, r, nil)
 	if err != nil { // the upgrader has answered
-		h.registered()
-		h.givePlaceBack(nil)
+		h.giveUp()
 		h.cfg.Logger.DebugContext(r.Context(), "a WebSocket handshake was refused", "remote", r.RemoteAddr, "error", err)
 		return
 	}
-	c := newConn(h, upgraded, r.Header.Get("Authorization"))
+	c := newConn(h, upgraded, r)
 	h.add(c)
 	// The connection outlives the request, so that what the HTTP server keeps for one is freed.
 	ctx := context.WithoutCancel(r.Context())
@@ -200,13 +196,6 @@ func (h *Handler) takePlace() bool {
 	return true
 }
 
-// registered makes room for another connection that has not registered yet.
-func (h *Handler) registered() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.stats.Unregistered--
-}
-
 func (h *Handler) add(c *conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -215,14 +204,6 @@ func (h *Handler) add(c *conn) {
 	if h.closing { // Shutdown has not seen it
 		c.expel(goingAway(h.cfg.ReconnectSpread))
 	}
-}
-
-func (h *Handler) givePlaceBack(c *conn) {
-	h.mu.Lock()
-	delete(h.conns, c)
-	h.stats.Open--
-	h.mu.Unlock()
-	h.running.Done()
 }
 
 // Shutdown asks every client to come back a random while later, closes with 1001 and waits for all connections to

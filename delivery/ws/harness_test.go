@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,95 +23,14 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/delivery/deliverytest"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/auth"
-	"github.com/orderlog/orderlog/projections"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 10 * time.Second // with what must come
-
-// memoryFeed is a notification log in memory.
-type memoryFeed struct {
-	hint chan struct{}
-
-	mu     sync.Mutex
-	id     uuid.UUID
-	items  []projections.Notification
-	floor  int64
-	head   int64
-	behind int64 // how far the notification log is behind the log's head
-	onRead func()
-}
-
-func (m *memoryFeed) add(channels ...string) int64 { return m.addSized(0, channels...) }
-
-func (m *memoryFeed) addSized(size int, channels ...string) int64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.head++
-	if len(channels) > 0 {
-		m.items = append(m.items, projections.Notification{
-			Seq: m.head, Event: "e", Channels: channels, At: time.Unix(1e9, 0),
-			Data: json.RawMessage(fmt.Sprintf(`{"n":%d,"pad":%q}`, m.head, strings.Repeat("x", size))),
-		})
-	}
-	select {
-	case m.hint <- struct{}{}:
-	default:
-	}
-	return m.head
-}
-
-func (m *memoryFeed) page(after int64, limit int, want func(projections.Notification) bool) projections.Page {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	p := projections.Page{Position: m.head - m.behind}
-	first, _ := slices.BinarySearchFunc(m.items, max(after, m.floor)+1, func(n projections.Notification, seq int64) int { return int(n.Seq - seq) })
-	for _, n := range m.items[first:] {
-		if n.Seq > p.Position {
-			break
-		}
-		if !want(n) {
-			continue
-		}
-		if len(p.Items) == limit {
-			p.More, p.Position = true, p.Items[limit-1].Seq
-			break
-		}
-		p.Items = append(p.Items, n)
-	}
-	return p
-}
-
-func (m *memoryFeed) Tail(_ context.Context, after int64, limit int) (projections.Page, error) {
-	return m.page(after, limit, func(projections.Notification) bool { return true }), nil
-}
-
-func (m *memoryFeed) ReadChannels(_ context.Context, channels []string, after int64, limit int) (projections.Page, error) {
-	m.mu.Lock()
-	hook := m.onRead
-	m.mu.Unlock()
-	if hook != nil {
-		hook()
-	}
-	m.mu.Lock()
-	expired := after < m.floor
-	m.mu.Unlock()
-	if expired {
-		return projections.Page{}, projections.ErrExpired
-	}
-	return m.page(after, limit, func(n projections.Notification) bool {
-		return slices.ContainsFunc(n.Channels, func(c string) bool { return slices.Contains(channels, c) })
-	}), nil
-}
-
-func (m *memoryFeed) Bounds(context.Context) (projections.Bounds, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return projections.Bounds{LogID: m.id, Floor: m.floor, Position: m.head - m.behind, Head: m.head}, nil
-}
 
 // tokens are USER|ROLE|EXPIRY in Unix milliseconds.
 type verifier struct{}
@@ -137,58 +58,119 @@ func token(user string, role domain.Role, ttl time.Duration) string {
 	return fmt.Sprintf("%s|%s|%d", user, role, time.Now().Add(ttl).UnixMilli())
 }
 
-// orders maps an order to its customer.
-type orders map[uuid.UUID]string
+var (
+	order1 = uuid.MustParse("11111111-1111-1111-1111-111111111111") // ann's
+	order2 = uuid.MustParse("22222222-2222-2222-2222-222222222222") // ann's
+	order3 = uuid.MustParse("33333333-3333-3333-3333-333333333333") // bob's
+
+	brokenOrder = uuid.MustParse("00000000-0000-0000-0000-00000000dead")
+)
 
 var errDatabase = errors.New("the database is away")
 
-var brokenOrder = uuid.MustParse("00000000-0000-0000-0000-00000000dead")
-
-func (o orders) CanSeeOrder(_ context.Context, user auth.Identity, id uuid.UUID) (bool, error) {
-	if id == brokenOrder {
-		return false, errDatabase
-	}
-	customer, ok := o[id]
-	if !ok {
-		return false, domain.Errorf(domain.CodeNotFound, "there is no such order")
-	}
-	return user.Role == domain.RoleAdmin || customer == user.UserID, nil
+// rights says who may follow what. They begin with ann's and bob's orders, which nobody carries.
+type rights struct {
+	mu        sync.Mutex
+	customers map[uuid.UUID]string
+	agents    map[uuid.UUID]string // who carries an order
+	onCheck   func()               // called when an answer is known but not given yet
 }
 
-var (
-	order1 = uuid.MustParse("11111111-1111-1111-1111-111111111111")
-	order2 = uuid.MustParse("22222222-2222-2222-2222-222222222222")
-	order3 = uuid.MustParse("33333333-3333-3333-3333-333333333333")
-)
+func newRights() *rights {
+	return &rights{customers: map[uuid.UUID]string{order1: "ann", order2: "ann", order3: "bob"}, agents: map[uuid.UUID]string{}}
+}
+
+// assign gives an order to an agent; "" takes it from who has it.
+func (r *rights) assign(order uuid.UUID, agent string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.agents[order] = agent
+}
+
+func (r *rights) beforeAnswering(call func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.onCheck = call
+}
+
+func (r *rights) judge(judge func() (bool, error)) (bool, error) {
+	r.mu.Lock()
+	may, err := judge()
+	call := r.onCheck
+	r.mu.Unlock()
+	if call != nil {
+		call()
+	}
+	return may, err
+}
+
+func (r *rights) CanSeeOrder(_ context.Context, user auth.Identity, id uuid.UUID) (bool, error) {
+	return r.judge(func() (bool, error) {
+		if id == brokenOrder {
+			return false, errDatabase
+		}
+		customer, ok := r.customers[id]
+		if !ok {
+			return false, domain.Errorf(domain.CodeNotFound, "there is no such order")
+		}
+		switch user.Role {
+		case domain.RoleAdmin:
+			return true, nil
+		case domain.RoleDelivery:
+			return r.agents[id] == user.UserID, nil
+		}
+		return customer == user.UserID, nil
+	})
+}
+
+func (r *rights) CanSeeCourier(_ context.Context, user auth.Identity, agent string) (bool, error) {
+	return r.judge(func() (bool, error) {
+		switch {
+		case agent == "broken":
+			return false, errDatabase
+		case user.Role == domain.RoleAdmin:
+			return true, nil
+		case user.Role == domain.RoleDelivery:
+			return user.UserID == agent, nil
+		}
+		for order, a := range r.agents {
+			if a == agent && r.customers[order] == user.UserID {
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+}
 
 type server struct {
-	feed    *memoryFeed
+	feed    *deliverytest.Feed
 	hub     *delivery.Hub
 	handler *Handler
+	rights  *rights
 	url     string
 }
 
 type options struct {
 	hub    func(*delivery.Config)
 	ws     func(*Config)
-	before func(*memoryFeed)
+	before func(*deliverytest.Feed)
 }
 
 func serve(t *testing.T, o options) *server {
 	t.Helper()
-	feed := &memoryFeed{hint: make(chan struct{}, 1), id: uuid.New()}
+	feed := deliverytest.NewFeed()
 	if o.before != nil {
 		o.before(feed)
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	hubConfig := delivery.Config{Feed: feed, Hint: feed.hint, Logger: quiet}
+	hubConfig := delivery.Config{Feed: feed, Hint: feed.Hint, Logger: quiet}
 	if o.hub != nil {
 		o.hub(&hubConfig)
 	}
-	s := &server{feed: feed, hub: delivery.New(hubConfig)}
+	s := &server{feed: feed, hub: delivery.New(hubConfig), rights: newRights()}
 	cfg := Config{
 		Hub: s.hub, Verifier: verifier{}, Logger: quiet, Origins: []string{"https://shop.example"},
-		Access: orders{order1: "ann", order2: "ann", order3: "bob"},
+		Access: s.rights,
 	}
 	if o.ws != nil {
 		o.ws(&cfg)
@@ -208,6 +190,9 @@ func serve(t *testing.T, o options) *server {
 		}
 		if n := s.handler.Stats(); n.Open != 0 || n.Unregistered != 0 {
 			t.Errorf("connections are left: %+v", n)
+		}
+		if n := s.handler.Users(); n != 0 {
+			t.Errorf("%d users are left", n)
 		}
 		if n := s.hub.Stats().Subscriptions; n != 0 {
 			t.Errorf("%d subscriptions are left", n)
@@ -244,8 +229,11 @@ type message struct {
 		Events    []message `json:"events"`
 		AfterMs   int64     `json:"afterMs"`
 		Code      string    `json:"code"`
+		OrderID   string    `json:"orderId"`
+		Kept      bool      `json:"kept"`
+		At        string    `json:"at"`
 	} `json:"data"`
-	Error *failure `json:"error"`
+	Error *Failure `json:"error"`
 
 	raw string
 }
@@ -289,7 +277,42 @@ func (c *client) next() (message, error) {
 	line := c.lines[0]
 	c.lines = c.lines[1:]
 	m := message{raw: line}
-	return m, json.Unmarshal([]byte(line), &m)
+	if err := json.Unmarshal([]byte(line), &m); err != nil {
+		return m, err
+	}
+	return m, checkShape(m)
+}
+
+// checkShape holds what the server says by itself to the table of its messages.
+func checkShape(m message) error {
+	if m.Seq > 0 || m.Event == "" {
+		return nil
+	}
+	i := slices.IndexFunc(ServerMessages(), func(s ServerMessage) bool { return s.Name == m.Event })
+	if i < 0 {
+		return fmt.Errorf("the table has no %s", m.raw)
+	}
+	var parts struct{ Data json.RawMessage }
+	if err := json.Unmarshal([]byte(m.raw), &parts); err != nil {
+		return err
+	}
+	return checkType(parts.Data, ServerMessages()[i].Data)
+}
+
+// checkType says whether data has the members of a type, and no others.
+func checkType(data json.RawMessage, want any) error {
+	if want == nil {
+		if data != nil {
+			return fmt.Errorf("there is no data in the table, but %s", data)
+		}
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(reflect.New(reflect.TypeOf(want)).Interface()); err != nil {
+		return fmt.Errorf("%s is no %T: %w", data, want, err)
+	}
+	return nil
 }
 
 func (c *client) hear() message {

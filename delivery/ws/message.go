@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
+	"reflect"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/domain/courier"
 	"github.com/orderlog/orderlog/internal/auth"
 )
 
@@ -24,6 +26,9 @@ var errShape = errors.New(`a message is one JSON object {"event": NAME, "data": 
 
 // decode reads one message. Every error means that the client does not speak the protocol.
 func decode(text []byte) (request, error) {
+	if !utf8.Valid(text) { // it would be replaced, and an id be another one
+		return request{}, fmt.Errorf("%w: it is not UTF-8", errShape)
+	}
 	var m struct {
 		Event *string         `json:"event"`
 		Data  json.RawMessage `json:"data"`
@@ -51,18 +56,8 @@ func given(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// registration is the data of `register`.
-type registration struct {
-	Token   string   `json:"token"`
-	UserID  *string  `json:"userId"`
-	Role    *string  `json:"role"`
-	LastSeq *int64   `json:"lastSeq"`
-	Log     string   `json:"log"`
-	Rooms   []string `json:"rooms"`
-}
-
-func decodeRegistration(data json.RawMessage) (registration, error) {
-	var r registration
+func decodeRegistration(data json.RawMessage) (Register, error) {
+	var r Register
 	if data == nil {
 		return r, nil
 	}
@@ -79,46 +74,49 @@ func decodeRegistration(data json.RawMessage) (registration, error) {
 	return r, nil
 }
 
-// roomRequest is the data of `join:order` and `leave:order`: an object, or the bare id.
-type roomRequest struct {
-	OrderID uuid.UUID
-	LastSeq *int64
+// decodeData reads the data of a message. What is wrong is told by the member's name.
+func decodeData(data json.RawMessage, into any, shape string) error {
+	err := errShape
+	if data != nil {
+		err = json.Unmarshal(data, into)
+	}
+	var odd *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &odd) && odd.Field != "":
+		return domain.Invalid(odd.Field, "must be %s", kindName(odd.Type.Kind())).WithCause(err)
+	}
+	return domain.Invalid("data", "must be %s", shape).WithCause(err)
 }
 
-func (r roomRequest) room() string { return orderRoom(r.OrderID) }
-
-func orderRoom(id uuid.UUID) string { return "order:" + id.String() }
-
-func decodeRoomRequest(data json.RawMessage) (roomRequest, error) {
-	var d struct {
-		OrderID string `json:"orderId"`
-		LastSeq *int64 `json:"lastSeq"`
+func kindName(k reflect.Kind) string {
+	switch k {
+	case reflect.Float64:
+		return "a number"
+	case reflect.Int64:
+		return "an integer of 64 bits"
 	}
-	target := any(&d)
-	if len(data) > 0 && data[0] == '"' {
-		target = &d.OrderID
-	}
-	if err := json.Unmarshal(data, target); err != nil {
-		return roomRequest{}, domain.Invalid("data", "must be {orderId, lastSeq?}").WithCause(err)
-	}
-	id, err := uuid.Parse(d.OrderID)
-	if err != nil {
-		return roomRequest{}, domain.Invalid("orderId", "must be a UUID").WithCause(err)
-	}
-	if d.LastSeq != nil && *d.LastSeq < 0 {
-		return roomRequest{}, domain.Invalid("lastSeq", "must not be negative")
-	}
-	return roomRequest{OrderID: id, LastSeq: d.LastSeq}, nil
+	return "text"
 }
 
-// parseOrderRoom reads a room's name as `register` gives it.
-func parseOrderRoom(room string) (uuid.UUID, bool) {
-	raw, ok := strings.CutPrefix(room, "order:")
-	if !ok {
-		return uuid.UUID{}, false
+// decodeLocation reads the data of `delivery:location`.
+func decodeLocation(data json.RawMessage) (orderID uuid.UUID, p courier.Point, _ error) {
+	var d Location
+	if err := decodeData(data, &d, "{orderId, latitude, longitude, speed?, heading?, accuracy?}"); err != nil {
+		return orderID, p, err
 	}
-	id, err := uuid.Parse(raw)
-	return id, err == nil
+	orderID, err := uuid.Parse(d.OrderID)
+	switch {
+	case err != nil:
+		return orderID, p, domain.Invalid("orderId", "must be a UUID").WithCause(err)
+	case d.Latitude == nil:
+		return orderID, p, domain.Invalid("latitude", "must be given, in degrees north")
+	case d.Longitude == nil:
+		return orderID, p, domain.Invalid("longitude", "must be given, in degrees east")
+	}
+	p = courier.Point{Latitude: *d.Latitude, Longitude: *d.Longitude, Speed: d.Speed, Heading: d.Heading, Accuracy: d.Accuracy}
+	return orderID, p, p.Validate()
 }
 
 // answer is a message to the client that does not come from the log.
@@ -126,47 +124,7 @@ type answer struct {
 	Event string          `json:"event,omitempty"`
 	Ack   json.RawMessage `json:"ack,omitempty"`
 	Data  any             `json:"data,omitempty"`
-	Error *failure        `json:"error,omitempty"`
-}
-
-type failure struct {
-	Code    domain.Code `json:"code"`
-	Message string      `json:"message"`
-}
-
-type registered struct {
-	UserID    string      `json:"userId"`
-	Role      domain.Role `json:"role"`
-	Log       uuid.UUID   `json:"log"`
-	Seq       int64       `json:"seq"`
-	Recovered bool        `json:"recovered"`
-	Channels  []string    `json:"channels"`
-	Refused   []string    `json:"refused"`
-}
-
-type told struct {
-	Seq    int64        `json:"seq"`
-	Reason resyncReason `json:"reason,omitempty"`
-}
-
-// resyncReason says why a client has to read the state anew.
-type resyncReason string
-
-const (
-	reasonExpired      resyncReason = "expired"
-	reasonAhead        resyncReason = "ahead"
-	reasonDifferentLog resyncReason = "different_log"
-)
-
-type joined struct {
-	Room   string            `json:"room"`
-	Seq    int64             `json:"seq"`
-	Events []json.RawMessage `json:"events"`
-	More   bool              `json:"more"`
-}
-
-type reconnect struct {
-	AfterMs int64 `json:"afterMs"`
+	Error *Failure        `json:"error,omitempty"`
 }
 
 // encodeAnswer cannot fail: answers are made of what can be encoded.

@@ -20,9 +20,8 @@ type reader struct {
 	rate window
 
 	// After registration.
-	sub   *delivery.Subscription
-	user  auth.Identity
-	rooms map[string]bool
+	sub  *delivery.Subscription // the rooms that are joined are its channels
+	user auth.Identity
 
 	ended bool // the writer was asked to close
 }
@@ -90,40 +89,27 @@ func (r *reader) message(ctx context.Context, text []byte) {
 const (
 	codeUnknownEvent      domain.Code = "unknown_event"
 	codeAlreadyRegistered domain.Code = "already_registered"
-	codeNotSupported      domain.Code = "not_supported"
 	codeTooManyRooms      domain.Code = "too_many_rooms"
 )
 
 func (r *reader) serve(ctx context.Context, req request) {
 	registered := r.sub != nil
+	event, known := clientEventsByName[req.Event]
 	switch {
-	case req.Event == "register" && registered:
+	case req.Event == eventRegister && registered:
 		r.fail(req, codeAlreadyRegistered, "this connection is registered: join rooms, or connect again")
-	case req.Event == "register":
-		r.register(ctx, req)
-	case !registered:
+	case req.Event != eventRegister && !registered:
 		r.end(domain.CodeUnauthenticated)
+	case !known:
+		r.fail(req, codeUnknownEvent, "there is no such event: see the protocol's page for those there are")
 	default:
-		r.serveRegistered(ctx, req)
+		event.serve(r, ctx, req)
 	}
 }
 
-func (r *reader) serveRegistered(ctx context.Context, req request) {
-	switch req.Event {
-	case "ping":
-		r.send(outgoing{line: encodeAnswer(answer{Event: "pong"})})
-		r.ack(req, struct{}{})
-	case "join:order":
-		r.joinOrder(ctx, req)
-	case "leave:order":
-		r.leaveOrder(req)
-	case "refresh":
-		r.refresh(ctx, req)
-	case "join:delivery", "leave:delivery", "delivery:location":
-		r.fail(req, codeNotSupported, req.Event+" is not supported yet")
-	default:
-		r.fail(req, codeUnknownEvent, "there is no such event: see the protocol's page for those there are")
-	}
+func (r *reader) ping(_ context.Context, req request) {
+	r.send(outgoing{line: encodeAnswer(answer{Event: "pong"})})
+	r.ack(req, Empty{})
 }
 
 // end asks the writer to close because of a code, behind what was sent before.
@@ -142,7 +128,7 @@ func (r *reader) ack(req request, data any) {
 
 // fail answers a request that went wrong: as its acknowledgement, or as an event.
 func (r *reader) fail(req request, code domain.Code, message string) {
-	f := failure{Code: code, Message: message}
+	f := Failure{Code: code, Message: message}
 	if req.ID != nil {
 		r.send(outgoing{line: encodeAnswer(answer{Ack: req.ID, Error: &f})})
 		return
@@ -158,6 +144,8 @@ func (r *reader) refuse(ctx context.Context, req request, err error) {
 		r.fail(req, known.Code, known.Message)
 	case errors.Is(err, delivery.ErrExpired):
 		r.fail(req, delivery.CodeCursorExpired, "the cursor is older than what is kept: read the state anew and join without lastSeq")
+	case errors.Is(err, delivery.ErrEnded):
+		r.fail(req, domain.CodeUnavailable, "the right to this changes all the time: try again in a moment")
 	default:
 		if ctx.Err() == nil {
 			r.cfg.Logger.ErrorContext(ctx, "a message could not be served", "event", req.Event, "user", r.user.UserID, "error", err)

@@ -42,7 +42,7 @@ func (r *reader) register(ctx context.Context, req request) {
 		return
 	}
 	r.user, r.sub, r.authorization = user, start.session.sub, ""
-	r.countRegistered()
+	r.countRegistered(user.UserID, user.Role)
 	r.send(outgoing{line: encodeAnswer(answer{Event: "registered", Data: answered}), expires: user.ExpiresAt})
 	r.ack(req, answered)
 	r.send(start)
@@ -62,29 +62,37 @@ func (r *reader) tokenCode(ctx context.Context, err error) domain.Code {
 	return domain.CodeUnavailable
 }
 
-// open subscribes the user. It returns the answer, and what begins the stream.
-func (r *reader) open(ctx context.Context, user auth.Identity, reg registration) (registered, outgoing, error) {
-	hub := r.cfg.Hub
+// open subscribes the user. It returns the answer, and what begins the stream. A right that ends between its check
+// and the subscription is checked again.
+func (r *reader) open(ctx context.Context, user auth.Identity, reg Register) (a Registered, start outgoing, err error) {
 	select {
-	case <-hub.Ready():
+	case <-r.cfg.Hub.Ready():
 	case <-ctx.Done():
-		return registered{}, outgoing{}, ctx.Err()
+		return a, start, ctx.Err()
 	}
-	allowed, refused, err := r.allowedRooms(ctx, user, reg.Rooms)
+	for range maxChecks {
+		a, start, err = r.subscribe(ctx, user, reg)
+		if !errors.Is(err, delivery.ErrEnded) {
+			break
+		}
+	}
+	return a, start, err
+}
+
+func (r *reader) subscribe(ctx context.Context, user auth.Identity, reg Register) (Registered, outgoing, error) {
+	hub := r.cfg.Hub
+	checked := hub.Position()
+	rooms, refused, err := r.openRooms(ctx, user, reg.Rooms)
 	if err != nil {
-		return registered{}, outgoing{}, err
-	}
-	var lastSeq int64
-	if reg.LastSeq != nil {
-		lastSeq = *reg.LastSeq
+		return Registered{}, outgoing{}, err
 	}
 	bounds, err := hub.Bounds(ctx)
 	if err != nil {
-		return registered{}, outgoing{}, err
+		return Registered{}, outgoing{}, err
 	}
-	a := registered{
+	a := Registered{
 		UserID: user.UserID, Role: user.Role, Log: bounds.LogID, Seq: hub.Position(),
-		Channels: append([]string{"all", "role:" + string(user.Role), "user:" + user.UserID}, allowed...),
+		Channels: []string{projections.ChannelAll, projections.ChannelRole(user.Role), projections.ChannelUser(user.UserID)},
 		Refused:  refused,
 	}
 	s := &session{}
@@ -93,77 +101,103 @@ func (r *reader) open(ctx context.Context, user auth.Identity, reg registration)
 	cursor, goal := a.Seq, a.Seq
 	s.prev = cursor
 	if reg.LastSeq != nil {
-		if reason := judge(lastSeq, reg.Log, bounds); reason != "" {
-			start.line = encodeAnswer(answer{Event: "resync", Data: told{Seq: a.Seq, Reason: reason}})
+		if reason := judge(*reg.LastSeq, reg.Log, bounds); reason != "" {
+			start.line = encodeAnswer(answer{Event: "resync", Data: Resync{a.Seq, reason}})
 		} else {
 			a.Seq, goal = max(a.Seq, bounds.Head), bounds.Head // what was answered to anybody comes before caught_up
-			a.Recovered, s.announce, s.oldest = true, true, lastSeq == 0
-			s.prev, cursor = lastSeq, lastSeq
+			a.Recovered, s.announce, s.oldest = true, true, *reg.LastSeq == 0
+			s.prev, cursor = *reg.LastSeq, *reg.LastSeq
 			if s.oldest {
 				cursor = bounds.Floor
 			}
 		}
 	}
-	r.rooms = make(map[string]bool, len(allowed))
-	for _, room := range allowed {
-		r.rooms[room] = true
+	s.sub, err = subscribe(hub, user, a.Channels, rooms, cursor, goal, checked)
+	for _, m := range rooms {
+		a.Channels = append(a.Channels, m.name)
 	}
-	s.sub = hub.Subscribe(a.Channels, cursor, goal)
-	return a, start, nil
+	return a, start, err
+}
+
+// subscribe subscribes to the channels and the rooms. A room without a past for the user counts from now on.
+func subscribe(hub *delivery.Hub, user auth.Identity, channels []string, rooms []room, cursor, goal, checked int64) (*delivery.Subscription, error) {
+	var fromNow []string
+	for _, m := range rooms {
+		if m.hasPast(user) {
+			channels = append(channels, m.name)
+		} else {
+			fromNow = append(fromNow, m.name)
+		}
+	}
+	sub, err := hub.Subscribe(channels, cursor, goal, checked)
+	if err != nil {
+		return nil, err
+	}
+	for _, channel := range fromNow {
+		if _, _, err := sub.Join(channel, checked); err != nil {
+			sub.Close()
+			return nil, err
+		}
+		sub.Answered(channel, true) // what is told of it comes behind `registered`
+	}
+	return sub, nil
 }
 
 // judge says why a cursor cannot be resumed; "" when it can. A client of another log must read the state anew
 // even when its cursor is 0: what it holds is of that log.
-func judge(lastSeq int64, log string, b projections.Bounds) resyncReason {
+func judge(lastSeq int64, log string, b projections.Bounds) ResyncReason {
 	switch {
 	case log != "" && !strings.EqualFold(log, b.LogID.String()):
-		return reasonDifferentLog
+		return ReasonDifferentLog
 	case lastSeq == 0:
 		return ""
 	case lastSeq > b.Head:
-		return reasonAhead
+		return ReasonAhead
 	case lastSeq < b.Floor:
-		return reasonExpired
+		return ReasonExpired
 	}
 	return ""
 }
 
-// allowedRooms sorts the rooms that a client wants back: rights may have changed since it was there.
-func (r *reader) allowedRooms(ctx context.Context, user auth.Identity, rooms []string) (allowed, refused []string, _ error) {
+// openRooms sorts the rooms that a client wants back: rights may have changed since it was there.
+func (r *reader) openRooms(ctx context.Context, user auth.Identity, names []string) (open []room, refused []string, _ error) {
 	refused = []string{}
 	seen := map[string]bool{}
-	for _, room := range rooms {
-		id, ok := parseOrderRoom(room)
-		if !ok || len(allowed) >= r.cfg.MaxRooms {
-			refused = append(refused, room)
+	for _, name := range names {
+		m, ok := parseRoom(name)
+		if seen[m.name] {
 			continue
 		}
-		name := orderRoom(id)
-		if seen[name] {
+		if !ok || len(seen) >= r.cfg.MaxRooms { // so many checks, whatever their outcome
+			refused = append(refused, name)
 			continue
 		}
-		seen[name] = true
-		ok, err := r.cfg.Access.CanSeeOrder(ctx, user, id)
+		seen[m.name] = true
+		ok, err := m.open(ctx, r.cfg.Access, user)
 		if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
-			return nil, nil, fmt.Errorf("ask whether %q may be followed: %w", name, err)
+			return nil, nil, fmt.Errorf("ask whether %q may be followed: %w", m.name, err)
 		}
 		if err != nil || !ok {
-			refused = append(refused, room)
+			refused = append(refused, name)
 			continue
 		}
-		allowed = append(allowed, name)
+		open = append(open, m)
 	}
-	return allowed, refused, nil
+	return open, refused, nil
 }
 
 // refresh takes a new token for the same user, so that the connection outlives the old one.
 func (r *reader) refresh(ctx context.Context, req request) {
-	reg, err := decodeRegistration(req.Data)
-	if err != nil {
-		r.fail(req, domain.CodeInvalidRequest, "data must be {token}")
+	var d Refresh
+	if err := decodeData(req.Data, &d, "{token}"); err != nil {
+		r.refuse(ctx, req, err)
 		return
 	}
-	user, err := r.cfg.Verifier.Verify(ctx, reg.Token)
+	token := d.Token
+	if bare, ok := auth.Bearer(token); ok {
+		token = bare
+	}
+	user, err := r.cfg.Verifier.Verify(ctx, token)
 	if err != nil { // the old token still holds
 		r.fail(req, r.tokenCode(ctx, err), "the new token is not accepted")
 		return
@@ -174,5 +208,5 @@ func (r *reader) refresh(ctx context.Context, req request) {
 	}
 	r.user = user
 	r.send(outgoing{expires: user.ExpiresAt})
-	r.ack(req, struct{}{})
+	r.ack(req, Empty{})
 }

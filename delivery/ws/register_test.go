@@ -8,21 +8,22 @@ import (
 	"time"
 
 	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/delivery/deliverytest"
 	"github.com/orderlog/orderlog/domain"
 )
 
 func TestRegisterWithoutCursorIsLiveFromItsSeq(t *testing.T) {
 	t.Parallel()
-	s := serve(t, options{before: func(m *memoryFeed) { m.add("all"); m.add("all") }})
+	s := serve(t, options{before: func(m *deliverytest.Feed) { m.Add("all"); m.Add("all") }})
 	c := s.dial(t, nil)
 	m := c.register("ann", domain.RoleCustomer, `,"userId":"ann","role":"customer"`)
-	if d := m.Data; d.UserID != "ann" || d.Role != "customer" || d.Log != s.feed.id.String() || d.Seq != 2 || d.Recovered ||
+	if d := m.Data; d.UserID != "ann" || d.Role != "customer" || d.Log != s.feed.ID.String() || d.Seq != 2 || d.Recovered ||
 		!slices.Equal(d.Channels, []string{"all", "role:customer", "user:ann"}) || d.Refused == nil {
 		t.Fatalf("got %s", m.raw)
 	}
-	s.feed.add("role:admin") // not for her
-	s.feed.add("user:ann", "all")
-	s.feed.add("role:customer")
+	s.feed.Add("role:admin") // not for her
+	s.feed.Add("user:ann", "all")
+	s.feed.Add("role:customer")
 	c.expectEvents(2, 4, 5)
 }
 
@@ -30,18 +31,18 @@ func TestCursorIsReplayedThenCaughtUpThenLive(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options{
 		hub: func(c *delivery.Config) { c.RingFrames, c.PageSize = 3, 2 },
-		before: func(m *memoryFeed) {
+		before: func(m *deliverytest.Feed) {
 			for range 10 {
-				m.add("user:ann")
+				m.Add("user:ann")
 			}
-			m.add()
+			m.Add()
 		},
 	})
 	c := s.dial(t, nil, V1)
 	if c.Subprotocol() != V1 {
 		t.Fatalf("subprotocol %q", c.Subprotocol())
 	}
-	m := c.register("ann", domain.RoleCustomer, `,"lastSeq":3,"log":"`+s.feed.id.String()+`"`)
+	m := c.register("ann", domain.RoleCustomer, `,"lastSeq":3,"log":"`+s.feed.ID.String()+`"`)
 	if !m.Data.Recovered || m.Data.Seq != 11 {
 		t.Fatalf("got %s", m.raw)
 	}
@@ -49,17 +50,17 @@ func TestCursorIsReplayedThenCaughtUpThenLive(t *testing.T) {
 	if m := c.expect("caught_up"); m.Data.Seq != 11 {
 		t.Fatalf("got %s", m.raw)
 	}
-	s.feed.add("all")
+	s.feed.Add("all")
 	c.expectEvents(11, 12)
 }
 
 func TestCursorZeroIsAllThatIsHeld(t *testing.T) {
 	t.Parallel()
-	s := serve(t, options{before: func(m *memoryFeed) {
+	s := serve(t, options{before: func(m *deliverytest.Feed) {
 		for range 6 {
-			m.add("all")
+			m.Add("all")
 		}
-		m.floor = 4
+		m.Drop(4)
 	}})
 	c := s.dial(t, nil)
 	if m := c.register("ann", domain.RoleCustomer, `,"lastSeq":0`); !m.Data.Recovered {
@@ -79,11 +80,11 @@ func TestCursorThatCannotBeResumedIsToldSo(t *testing.T) {
 	} {
 		t.Run(reason+more, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, options{before: func(m *memoryFeed) {
+			s := serve(t, options{before: func(m *deliverytest.Feed) {
 				for range 10 {
-					m.add("all")
+					m.Add("all")
 				}
-				m.floor = 4
+				m.Drop(4)
 			}})
 			c := s.dial(t, nil)
 			if m := c.register("ann", domain.RoleCustomer, more); m.Data.Recovered || m.Data.Seq != 10 {
@@ -92,7 +93,7 @@ func TestCursorThatCannotBeResumedIsToldSo(t *testing.T) {
 			if m := c.expect("resync"); m.Data.Reason != reason || m.Data.Seq != 10 {
 				t.Fatalf("got %s", m.raw)
 			}
-			s.feed.add("all")
+			s.feed.Add("all")
 			c.expectEvents(10, 11)
 		})
 	}
@@ -100,11 +101,12 @@ func TestCursorThatCannotBeResumedIsToldSo(t *testing.T) {
 
 func TestCursorWithinBoundsIsGood(t *testing.T) {
 	t.Parallel()
-	s := serve(t, options{before: func(m *memoryFeed) {
+	s := serve(t, options{before: func(m *deliverytest.Feed) {
 		for range 10 {
-			m.add("all")
+			m.Add("all")
 		}
-		m.floor, m.behind = 4, 2
+		m.Drop(4)
+		m.HoldBack(2)
 	}})
 	// The log's head decides what is ahead and what has caught up, not how far the notification log has come.
 	clients := map[int64]*client{}
@@ -116,10 +118,8 @@ func TestCursorWithinBoundsIsGood(t *testing.T) {
 		clients[cursor] = c
 	}
 	clients[4].expectEvents(4, 5, 6, 7, 8)
-	s.feed.mu.Lock()
-	s.feed.behind = 0
-	s.feed.mu.Unlock()
-	s.feed.add("all")
+	s.feed.HoldBack(0)
+	s.feed.Add("all")
 	for cursor, c := range clients {
 		last, caughtUp := max(cursor, 8), false
 		for last < 11 || !caughtUp {
@@ -140,35 +140,29 @@ func TestRetentionThatPassesAReplayIsToldAsResync(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options{
 		hub: func(c *delivery.Config) { c.RingFrames, c.PageSize = 1, 2 },
-		before: func(m *memoryFeed) {
+		before: func(m *deliverytest.Feed) {
 			for range 10 {
-				m.add("all")
+				m.Add("all")
 			}
 		},
 	})
-	reads := 0
-	s.feed.mu.Lock()
-	s.feed.onRead = func() {
-		if reads++; reads == 2 {
-			s.feed.mu.Lock()
-			s.feed.floor = 6
-			s.feed.mu.Unlock()
-		}
-	}
-	s.feed.mu.Unlock()
+	s.feed.OnRead(func() error { // the first page is read already
+		s.feed.Drop(6)
+		return nil
+	})
 	c := s.dial(t, nil)
 	c.register("ann", domain.RoleCustomer, `,"lastSeq":1`)
 	c.expectEvents(1, 2, 3)
 	if m := c.expect("resync"); m.Data.Reason != "expired" || m.Data.Seq != 10 {
 		t.Fatalf("got %s", m.raw)
 	}
-	s.feed.add("all")
+	s.feed.Add("all")
 	c.expectEvents(10, 11)
 }
 
 func TestRoomsAreJudgedAnewAtRegistration(t *testing.T) {
 	t.Parallel()
-	s := serve(t, options{before: func(m *memoryFeed) { m.add("order:" + order1.String()) }})
+	s := serve(t, options{before: func(m *deliverytest.Feed) { m.Add("order:" + order1.String()) }})
 	c := s.dial(t, nil)
 	m := c.register("ann", domain.RoleCustomer, `,"lastSeq":0,"rooms":["order:`+order1.String()+`","order:`+order3.String()+`","nonsense","order:`+"00000000-0000-0000-0000-000000000000"+`"]`)
 	if d := m.Data; !slices.Equal(d.Channels, []string{"all", "role:customer", "user:ann", "order:" + order1.String()}) || len(d.Refused) != 3 {

@@ -3,133 +3,104 @@ package ws
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"time"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
-	"github.com/orderlog/orderlog/delivery"
+	"github.com/google/uuid"
+
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/projections"
 )
 
-// joinOrder adds an order's room to the stream. With lastSeq the answer brings what the room carried after it, up to
-// the seq from which the stream carries it.
-func (r *reader) joinOrder(ctx context.Context, req request) {
-	want, err := decodeRoomRequest(req.Data)
-	if err != nil {
-		r.refuse(ctx, req, err)
-		return
-	}
-	room := want.room()
-	again := r.rooms[room]
-	if !again && len(r.rooms) >= r.cfg.MaxRooms {
-		r.fail(req, codeTooManyRooms, fmt.Sprintf("a connection joins at most %d rooms: leave one first", r.cfg.MaxRooms))
-		return
-	}
-	allowed, err := r.cfg.Access.CanSeeOrder(ctx, r.user, want.OrderID)
-	if err != nil {
-		r.refuse(ctx, req, err)
-		return
-	}
-	if !allowed {
-		r.fail(req, domain.CodeForbidden, "this order is not yours to follow")
-		return
-	}
-	if want.LastSeq != nil {
-		b, err := r.cfg.Hub.Bounds(ctx)
-		if err != nil {
-			r.refuse(ctx, req, err)
-			return
-		}
-		if *want.LastSeq > b.Head {
-			r.fail(req, delivery.CodeCursorAhead, "the cursor is ahead of the log: read the state anew and join without lastSeq")
-			return
-		}
-	}
-	upTo := r.sub.Join(room)
-	if again && (want.LastSeq == nil || *want.LastSeq >= upTo) {
-		// Everything since it was joined has come in the stream already, or is still to come.
-		upTo = max(upTo, r.sub.Position())
-	}
-	a := joined{Room: room, Seq: upTo, Events: []json.RawMessage{}}
-	if want.LastSeq != nil {
-		if err := r.history(ctx, &a, *want.LastSeq); err != nil {
-			if !again {
-				r.sub.Leave(room)
-			}
-			r.refuse(ctx, req, err)
-			return
-		}
-	}
-	r.rooms[room] = true
-	r.ack(req, a)
+// room is a channel that a client joins: an order's, or a delivery agent's.
+type room struct {
+	name  string    // of the channel
+	order uuid.UUID // when it is an order's
+	agent string    // else
 }
 
-// historyWait is how long a join waits for the notification log to reach what the client knows already.
-const historyWait = 2 * time.Second
+func orderRoom(id uuid.UUID) room { return room{name: projections.ChannelOrder(id), order: id} }
 
-// history adds the room's events in (after, a.Seq]. What is too much is left for the client to ask for again.
-func (r *reader) history(ctx context.Context, a *joined, after int64) error {
-	upTo, prev, bytes, waited := a.Seq, after, 0, time.Duration(0)
-	cursor := after
-	if after == 0 { // all there is
-		b, err := r.cfg.Hub.Bounds(ctx)
-		if err != nil {
-			return err
-		}
-		cursor = b.Floor
+// deliveryRoom answers false when no user can have the id.
+func deliveryRoom(agent string) (room, bool) {
+	const longest = 128 // characters
+	control := func(c rune) bool { return unicode.IsControl(c) || c == utf8.RuneError }
+	if n := utf8.RuneCountInString(agent); n == 0 || n > longest || strings.ContainsFunc(agent, control) {
+		return room{}, false
 	}
-	for cursor < upTo {
-		page, err := r.cfg.Hub.Read(ctx, []string{a.Room}, cursor, r.cfg.MaxJoinEvents-len(a.Events)+1)
-		if err != nil {
-			return err
-		}
-		for _, f := range page.Frames {
-			if f.Seq > upTo {
-				return nil
-			}
-			if len(a.Events) == r.cfg.MaxJoinEvents || (bytes > 0 && bytes+f.Size() > r.cfg.MaxJoinBytes) {
-				a.Seq, a.More = prev, true
-				return nil
-			}
-			event := f.Append(nil, prev)
-			a.Events, prev = append(a.Events, event), f.Seq
-			bytes += len(event)
-		}
-		if page.Position == cursor { // the client knows more than the log of notifications has reached
-			if waited >= historyWait {
-				a.Seq, a.More = cursor, true
-				return nil
-			}
-			const step = 20 * time.Millisecond
-			if waited += step; !pause(ctx, step) {
-				return errors.New("the connection ended")
-			}
-		}
-		cursor = page.Position
+	return room{name: projections.ChannelCourier(agent), agent: agent}, true
+}
+
+// parseRoom reads a room's name as `register` gives it.
+func parseRoom(name string) (room, bool) {
+	if agent, ok := strings.CutPrefix(name, "delivery:"); ok {
+		return deliveryRoom(agent)
+	}
+	raw, ok := strings.CutPrefix(name, "order:")
+	if !ok {
+		return room{}, false
+	}
+	id, err := uuid.Parse(raw)
+	return orderRoom(id), err == nil
+}
+
+// open says whether a user may be in the room now.
+func (m room) open(ctx context.Context, access Access, user auth.Identity) (bool, error) {
+	if m.agent != "" {
+		return access.CanSeeCourier(ctx, user, m.agent)
+	}
+	return access.CanSeeOrder(ctx, user, m.order)
+}
+
+// hasPast says whether a user who may be in the room may also see what it carried before. A customer follows an agent
+// for the sake of one order: what came before may be of the orders of others.
+func (m room) hasPast(user auth.Identity) bool {
+	return m.agent == "" || user.Role != domain.RoleCustomer
+}
+
+// roomRequest is the data of a message about a room.
+type roomRequest struct {
+	room
+	lastSeq *int64
+}
+
+func decodeOrderRoom(data json.RawMessage) (roomRequest, error) {
+	var d OrderRoom
+	if err := decodeRoom(data, &d, &d.OrderID, "{orderId, lastSeq?}"); err != nil {
+		return roomRequest{}, err
+	}
+	id, err := uuid.Parse(d.OrderID)
+	if err != nil {
+		return roomRequest{}, domain.Invalid("orderId", "must be a UUID").WithCause(err)
+	}
+	return roomRequest{orderRoom(id), d.LastSeq}, checkLastSeq(d.LastSeq)
+}
+
+func decodeDeliveryRoom(data json.RawMessage) (roomRequest, error) {
+	var d DeliveryRoom
+	if err := decodeRoom(data, &d, &d.DeliveryID, "{deliveryId, lastSeq?}"); err != nil {
+		return roomRequest{}, err
+	}
+	m, ok := deliveryRoom(d.DeliveryID)
+	if !ok {
+		return roomRequest{}, domain.Invalid("deliveryId", "must have 1 to 128 characters, and no control characters")
+	}
+	return roomRequest{m, d.LastSeq}, checkLastSeq(d.LastSeq)
+}
+
+// decodeRoom reads an object, or the bare id that the clients of the system before this one send.
+func decodeRoom(data json.RawMessage, object any, id *string, shape string) error {
+	if len(data) > 0 && data[0] == '"' {
+		return decodeData(data, id, shape)
+	}
+	return decodeData(data, object, shape)
+}
+
+func checkLastSeq(seq *int64) error {
+	if seq != nil && *seq < 0 {
+		return domain.Invalid("lastSeq", "must not be negative")
 	}
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
-// leaveOrder takes a room out of the stream: nothing of it comes behind the answer.
-func (r *reader) leaveOrder(req request) {
-	want, err := decodeRoomRequest(req.Data)
-	if err != nil {
-		r.fail(req, domain.CodeOf(err), "data must be {orderId}")
-		return
-	}
-	room := want.room()
-	r.sub.Leave(room)
-	delete(r.rooms, room)
-	r.ack(req, joined{Room: room, Seq: r.sub.Position(), Events: []json.RawMessage{}})
 }

@@ -110,6 +110,9 @@ func (w *writer) take(o outgoing) {
 		w.session, w.sub = o.session, o.session.sub.Ready()
 		w.registerBy, w.checkpointAt = time.Time{}, time.Now().Add(w.cfg.CheckpointInterval)
 	}
+	if o.answered != "" {
+		w.session.sub.Answered(o.answered, o.joined)
+	}
 	if o.close != nil {
 		w.closing = o.close
 	}
@@ -135,7 +138,8 @@ func (w *writer) watchTimes(now time.Time) {
 		w.pingAt = now.Add(w.cfg.PingInterval)
 	}
 	if due(w.checkpointAt) {
-		w.tell("checkpoint", told{Seq: max(w.session.prev, w.session.sub.Position())})
+		seq := max(w.session.prev, w.session.sub.Position())
+		w.tell("checkpoint", seq, Position{seq})
 	}
 }
 
@@ -174,13 +178,16 @@ func (w *writer) gatherEvents(ctx context.Context) (again bool) {
 		case b.Empty():
 			return false
 		}
+		for _, room := range b.Left {
+			w.wire.line(encodeAnswer(answer{Event: "left", Data: Left{room}}))
+		}
 		for _, f := range b.Frames {
 			w.wire.end(f.Append(w.wire.begin(), w.session.prev))
 			w.told(f.Seq)
 		}
 		if b.CaughtUp && w.session.announce {
 			w.session.announce = false // once: falling back later is our own affair
-			w.tell("caught_up", told{Seq: b.Position})
+			w.tell("caught_up", b.Position, Position{b.Position})
 		}
 	}
 	return true
@@ -198,13 +205,13 @@ func (w *writer) startOver(ctx context.Context) {
 	position := max(s.prev, w.h.cfg.Hub.Position())
 	s.sub.Reset(position)
 	s.announce = false
-	w.tell("resync", told{Seq: position, Reason: reasonExpired})
+	w.tell("resync", position, Resync{position, ReasonExpired})
 }
 
 // tell writes an object that names a seq, which is the one the client was told of last from then on.
-func (w *writer) tell(event string, t told) {
-	w.wire.line(encodeAnswer(answer{Event: event, Data: t}))
-	w.told(t.Seq)
+func (w *writer) tell(event string, seq int64, data any) {
+	w.wire.line(encodeAnswer(answer{Event: event, Data: data}))
+	w.told(seq)
 }
 
 func (w *writer) told(seq int64) {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/delivery/deliverytest"
 	"github.com/orderlog/orderlog/domain"
 )
 
@@ -16,7 +17,7 @@ func (c *client) join(id uuid.UUID, more string) message {
 	c.Helper()
 	c.say(`{"event":"join:order","data":{"orderId":%q%s},"id":1}`, id, more)
 	m := c.hear()
-	if m.Ack != 1.0 || m.Error != nil || m.Data.Room != orderRoom(id) {
+	if m.Ack != 1.0 || m.Error != nil || m.Data.Room != orderRoom(id).name {
 		c.Fatalf("got %s", m.raw)
 	}
 	return m
@@ -32,13 +33,13 @@ func (m message) seqs() string {
 
 func TestJoinBringsThePastAndTheStreamTheRest(t *testing.T) {
 	t.Parallel()
-	room := orderRoom(order1)
-	s := serve(t, options{before: func(m *memoryFeed) {
-		m.add(room)              // 1
-		m.add("user:ann", room)  // 2
-		m.add(orderRoom(order2)) // 3
-		m.add(room)              // 4
-		m.add("role:admin")      // 5
+	room := orderRoom(order1).name
+	s := serve(t, options{before: func(m *deliverytest.Feed) {
+		m.Add(room)                   // 1
+		m.Add("user:ann", room)       // 2
+		m.Add(orderRoom(order2).name) // 3
+		m.Add(room)                   // 4
+		m.Add("role:admin")           // 5
 	}})
 	c := s.dial(t, nil)
 	c.register("ann", domain.RoleCustomer, "")
@@ -46,9 +47,9 @@ func TestJoinBringsThePastAndTheStreamTheRest(t *testing.T) {
 	if m.Data.Seq != 5 || m.Data.More || m.seqs() != "1<2 2<4" || m.Data.Events[0].Event != "e" || m.Data.Events[0].At == "" {
 		t.Fatalf("got %s", m.raw)
 	}
-	s.feed.add(room)
-	s.feed.add(orderRoom(order2))
-	s.feed.add(room, "user:ann")
+	s.feed.Add(room)
+	s.feed.Add(orderRoom(order2).name)
+	s.feed.Add(room, "user:ann")
 	c.expectEvents(5, 6, 8)
 
 	// Joined again, the answer holds what the stream has carried since, too.
@@ -63,8 +64,8 @@ func TestJoinBringsThePastAndTheStreamTheRest(t *testing.T) {
 	if m := c.hear(); m.Ack != 2.0 || m.Data.Room != room {
 		t.Fatalf("got %s", m.raw)
 	}
-	s.feed.add(room)              // 9: left
-	s.feed.add(orderRoom(order2)) // 10
+	s.feed.Add(room)                   // 9: left
+	s.feed.Add(orderRoom(order2).name) // 10
 	c.expectEvents(8, 10)
 }
 
@@ -76,7 +77,7 @@ func TestJoinTakesTheBareIDOfTheSeedsClients(t *testing.T) {
 	c.say(`{"event":"join:order","data":%q}`, order1)
 	c.say(`{"event":"ping"}`) // answered in order, so it has joined
 	c.expect("pong")
-	s.feed.add(orderRoom(order1))
+	s.feed.Add(orderRoom(order1).name)
 	c.expectEvents(0, 1)
 	c.say(`{"event":"leave:order","data":%q,"id":"x"}`, order1)
 	if m := c.hear(); m.Ack != "x" {
@@ -89,9 +90,9 @@ func TestLongPastComesInParts(t *testing.T) {
 	s := serve(t, options{
 		ws:  func(c *Config) { c.MaxJoinEvents = 3 },
 		hub: func(c *delivery.Config) { c.RingFrames = 4 },
-		before: func(m *memoryFeed) {
+		before: func(m *deliverytest.Feed) {
 			for range 8 {
-				m.add(orderRoom(order1))
+				m.Add(orderRoom(order1).name)
 			}
 		},
 	})
@@ -101,7 +102,7 @@ func TestLongPastComesInParts(t *testing.T) {
 	if m.seqs() != "0<1 1<2 2<3" || !m.Data.More || m.Data.Seq != 3 {
 		t.Fatalf("got %s", m.raw)
 	}
-	s.feed.add(orderRoom(order1)) // the stream carries it, so no part does
+	s.feed.Add(orderRoom(order1).name) // the stream carries it, so no part does
 	c.expectEvents(8, 9)
 	if m := c.join(order1, `,"lastSeq":3`); m.seqs() != "3<4 4<5 5<6" || !m.Data.More || m.Data.Seq != 6 {
 		t.Fatalf("got %s", m.raw)
@@ -115,9 +116,9 @@ func TestLongPastIsBoundedByBytesToo(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options{
 		ws: func(c *Config) { c.MaxJoinBytes = 100 },
-		before: func(m *memoryFeed) {
+		before: func(m *deliverytest.Feed) {
 			for range 3 {
-				m.addSized(200, orderRoom(order1))
+				m.AddSized(200, orderRoom(order1).name)
 			}
 		},
 	})
@@ -130,20 +131,18 @@ func TestLongPastIsBoundedByBytesToo(t *testing.T) {
 
 func TestJoinWaitsForWhatTheClientKnowsAlready(t *testing.T) {
 	t.Parallel()
-	room := orderRoom(order1)
-	s := serve(t, options{before: func(m *memoryFeed) {
+	room := orderRoom(order1).name
+	s := serve(t, options{before: func(m *deliverytest.Feed) {
 		for range 5 {
-			m.add(room)
+			m.Add(room)
 		}
-		m.behind = 2
+		m.HoldBack(2)
 	}})
 	c := s.dial(t, nil)
 	c.register("ann", domain.RoleCustomer, `,"lastSeq":5`) // told by a command's answer
 	c.say(`{"event":"join:order","data":{"orderId":%q,"lastSeq":2},"id":1}`, order1)
-	s.feed.mu.Lock()
-	s.feed.behind = 0
-	s.feed.mu.Unlock()
-	s.feed.add()
+	s.feed.HoldBack(0)
+	s.feed.Add()
 	var ack message
 	for ack.Ack == nil { // caught_up comes before or behind
 		ack = c.hear()
@@ -157,11 +156,11 @@ func TestJoinsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options{
 		ws: func(c *Config) { c.MaxRooms = 1 },
-		before: func(m *memoryFeed) {
+		before: func(m *deliverytest.Feed) {
 			for range 5 {
-				m.add("all")
+				m.Add("all")
 			}
-			m.floor = 3
+			m.Drop(3)
 		},
 		hub: func(c *delivery.Config) { c.RingFrames = 1 },
 	})
@@ -187,12 +186,11 @@ func TestJoinsThatAreRefused(t *testing.T) {
 	refused("leave:order", `{}`, "invalid_request")
 	refused("join:order", fmt.Sprintf(`{"orderId":%q,"lastSeq":-1}`, order1), "invalid_request")
 	refused("join:order", fmt.Sprintf(`{"orderId":%q,"lastSeq":1}`, order1), "cursor_expired")
-	refused("join:delivery", `{"deliveryId":"d"}`, "not_supported")
 	refused("no:such", `{}`, "unknown_event")
-	s.feed.add(orderRoom(order1), orderRoom(order3)) // 6: no refused room is joined
+	s.feed.Add(orderRoom(order1).name, orderRoom(order3).name) // 6: no refused room is joined
 	c.join(order2, "")
 	refused("join:order", fmt.Sprintf("%q", order1), "too_many_rooms")
-	s.feed.add(orderRoom(order2)) // 7
+	s.feed.Add(orderRoom(order2).name) // 7
 	m := c.expect("e")
 	if m.Seq != 7 {
 		t.Fatalf("got %s", m.raw)
