@@ -34,7 +34,7 @@ func (s *server) newAPI() huma.API {
 }
 
 // ownDescription keeps huma from serving the API's description, which it makes at the first request without a lock and
-// without looking at the error; describe makes it once, at the start.
+// without looking at the error; describe has it made once.
 type ownDescription struct{ *http.ServeMux }
 
 // HandleFunc registers everything but the description.
@@ -44,29 +44,26 @@ func (m ownDescription) HandleFunc(pattern string, handler func(http.ResponseWri
 	}
 }
 
-func (s *server) describe(api huma.API) error {
-	requireSeq(api.OpenAPI())
+func (s *server) describe(api huma.API) {
+	spec := api.OpenAPI()
+	requireSeq(spec)
+	s.document("GET /openapi.json", "application/openapi+json", func() ([]byte, error) { return json.Marshal(spec) })
+	s.document("GET /openapi.yaml", "application/openapi+yaml", spec.YAML)
 	s.pages()
-	spec, err := json.Marshal(api.OpenAPI())
-	if err != nil {
-		return err
-	}
-	s.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/openapi+json")
-		_, _ = w.Write(spec)
-	})
-	// It takes some time to make, so it is made when first asked for.
-	asYAML := sync.OnceValues(api.OpenAPI().YAML)
-	s.mux.HandleFunc("GET /openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
-		content, err := asYAML()
+}
+
+// document serves what takes some time to make and never changes: it is made when first asked for.
+func (s *server) document(pattern, contentType string, made func() ([]byte, error)) {
+	once := sync.OnceValues(made)
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		content, err := once()
 		if err != nil {
-			s.refuse(w, r, fmt.Errorf("describe the API in YAML: %w", err))
+			s.refuse(w, r, fmt.Errorf("describe the API: %w", err))
 			return
 		}
-		w.Header().Set("Content-Type", "application/openapi+yaml")
+		w.Header().Set("Content-Type", contentType)
 		_, _ = w.Write(content)
 	})
-	return nil
 }
 
 // requireSeq says of every answer that has X-Seq that it always does, which a Go type cannot say.
@@ -149,7 +146,7 @@ func register[I, O any](s *server, api huma.API, op huma.Operation, who access, 
 	})
 }
 
-// describeRefusals gives each described refusal, and the default one, its body.
+// describeRefusals gives each described refusal, and the default one, its body, unless it has one of its own.
 func describeRefusals(api huma.API, described map[string]*huma.Response) map[string]*huma.Response {
 	all := map[string]*huma.Response{"default": {Description: "A refusal; its code says which."}}
 	for status, response := range described {
@@ -157,6 +154,9 @@ func describeRefusals(api huma.API, described map[string]*huma.Response) map[str
 	}
 	schema := api.OpenAPI().Components.Schemas.Schema(problemGoType, true, "Problem")
 	for _, response := range all {
+		if response.Content != nil {
+			continue
+		}
 		response.Content = map[string]*huma.MediaType{problemType: {Schema: schema}}
 	}
 	return all

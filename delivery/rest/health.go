@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -41,6 +42,12 @@ func (s *server) health(api huma.API) {
 		OperationID: "get-readiness", Method: http.MethodGet, Path: readyPath, Tags: []string{"Operation"},
 		Summary:     "Whether the program should get requests",
 		Description: "200 when every part is ready, else 503; the parts are listed either way.",
+		Responses: map[string]*huma.Response{"503": {
+			Description: "Some part is not ready.",
+			Content: map[string]*huma.MediaType{"application/json": {
+				Schema: api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[readyBody](), true, "ReadyBody"),
+			}},
+		}},
 	}, everybody, func(ctx context.Context, c *call, _ *struct{}) (*readyAnswer, error) {
 		found, err := s.readiness(ctx)
 		out := &readyAnswer{Status: http.StatusOK, Body: readyBody{Status: "ready", Components: found.Components}}

@@ -43,7 +43,7 @@ func (s *server) docs() {
 	ui := v5emb.NewHandlerWithConfig(swgui.Config{
 		Title: "Orderlog", SwaggerJSON: "/openapi.json", BasePath: "/docs",
 		PrependHTML: template.HTML(links + "</p>"), //nolint:gosec // written above, out of constants
-		SettingsUI: map[string]string{"deepLinking": "true", "displayRequestDuration": "true"},
+		SettingsUI:  map[string]string{"deepLinking": "true", "displayRequestDuration": "true"},
 	})
 	var made page
 	ui.ServeHTTP(&made, &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/docs"}})

@@ -15,7 +15,6 @@ package rest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -202,8 +201,6 @@ func New(cfg Config) (http.Handler, error) {
 	s.feed(api)
 	s.sockets(api)
 	s.health(api)
-	if err := s.describe(api); err != nil {
-		return nil, fmt.Errorf("rest: describe the API: %w", err)
-	}
+	s.describe(api)
 	return s, nil
 }

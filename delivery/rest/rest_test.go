@@ -24,6 +24,7 @@ import (
 	"github.com/orderlog/orderlog/domain/order"
 	"github.com/orderlog/orderlog/domain/payment"
 	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/internal/openapitest"
 	"github.com/orderlog/orderlog/projections"
 )
 
@@ -123,6 +124,27 @@ func (w *world) handler(t *testing.T, change ...func(*Config)) http.Handler {
 	return h
 }
 
+// described is the API's own document, which every answer is held to.
+func described(t *testing.T) *openapitest.Checker {
+	t.Helper()
+	checker, err := document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return checker
+}
+
+var document = sync.OnceValues(func() (*openapitest.Checker, error) {
+	w := newWorld()
+	h, err := New(Config{Verifier: w, Commands: w, Views: w, Feed: w, Ready: w})
+	if err != nil {
+		return nil, err
+	}
+	out := httptest.NewRecorder()
+	h.ServeHTTP(out, httptest.NewRequest(http.MethodGet, "/openapi.json", http.NoBody))
+	return openapitest.Load(out.Body.Bytes())
+})
+
 // reply is an answer, read.
 type reply struct {
 	status int
@@ -163,6 +185,9 @@ func askFrom(t *testing.T, h http.Handler, address, method, path, token string, 
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	out := reply{status: w.Code, header: w.Result().Header, text: w.Body.String()}
+	if err := described(t).Check(method, path, out.status, out.header, w.Body.Bytes()); err != nil {
+		t.Error(err)
+	}
 	if strings.Contains(out.header.Get("Content-Type"), "json") {
 		if err := json.Unmarshal(w.Body.Bytes(), &out.body); err != nil {
 			t.Fatalf("%s %s: not JSON: %s", method, path, out.text)
