@@ -13,13 +13,16 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/orderlog/orderlog/commands"
+	"github.com/orderlog/orderlog/commands/reactions"
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/delivery/rest"
 	"github.com/orderlog/orderlog/delivery/ws"
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/domain/courier"
 	"github.com/orderlog/orderlog/eventstore"
 	"github.com/orderlog/orderlog/internal/auth"
 	"github.com/orderlog/orderlog/internal/config"
+	"github.com/orderlog/orderlog/internal/paysandbox"
 	"github.com/orderlog/orderlog/projections"
 )
 
@@ -53,15 +56,15 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	}
 
 	n.store = eventstore.Open(pool, eventstore.Options{Logger: log.With("component", "eventstore")})
-	service := commands.New(n.store, commands.NewSequenceNumbers(pool), commands.Options{})
+	service := commands.New(n.store, commands.NewSequenceNumbers(pool), paysandbox.New(), commands.Options{})
 
 	n.listener = eventstore.NewListener(pool, log, eventstore.EventsChannel, projections.FeedChannel)
 	feed := projections.NewFeed(pool)
 	n.runner = projections.NewRunner(pool, n.listener, log,
 		projections.Group{Name: projections.GroupFeed, Models: []projections.Model{feed}, Committed: feed.Announce},
-		projections.Group{Name: projections.GroupViews, Models: []projections.Model{
-			projections.Orders{}, projections.Products{}, projections.Business{},
-		}},
+		projections.Group{Name: projections.GroupViews, Models: projections.ReadModels()},
+		projections.Group{Name: projections.GroupInbox, Models: []projections.Model{reactions.Inbox{Log: n.store}}},
+		projections.Group{Name: projections.GroupRefunds, Models: []projections.Model{reactions.Refunds{Commands: service}}},
 	)
 	n.retention = projections.NewRetention(pool, cfg.NotificationRetention, log)
 
@@ -70,11 +73,16 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	grown, _ := n.listener.Signal(projections.FeedChannel)
 	n.hub = delivery.New(delivery.Config{Feed: feedLog, Hint: grown, Logger: log})
 	n.socket = ws.New(ws.Config{
-		Hub: n.hub, Verifier: n.verifier, Access: access{service}, Origins: cfg.ClientOrigins, Logger: log,
+		Hub: n.hub, Verifier: n.verifier, Access: access{service}, Locator: access{service},
+		TrustedProxies: cfg.TrustedProxies, Origins: cfg.ClientOrigins, Logger: log,
 	})
 	api, err := rest.New(rest.Config{ //nolint:contextcheck // each request has its own
 		Verifier: n.verifier, Commands: service, Views: n.views, Feed: feedLog, Ready: n,
+		Sockets: sockets{n}, WebhookSecret: cfg.PaymentWebhookSecret,
 		BusinessName: cfg.BusinessName, Origins: cfg.ClientOrigins, Logger: log, Version: version(),
+		Frame: rest.Frame{
+			UserLimit: limit(cfg.RateLimitUser), AddressLimit: limit(cfg.RateLimitAddress), TrustedProxies: cfg.TrustedProxies,
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -150,6 +158,10 @@ func (n *node) Ready(ctx context.Context) (rest.Readiness, error) {
 			c.Ready = false
 			c.Detail += fmt.Sprintf("; it fails at seq %d, see the log", s.FailedSeq)
 		}
+		if l.Group == projections.GroupRefunds {
+			// It may have to wait for the payment provider, which is no reason to give this node no requests.
+			c.Ready = true
+		}
 		r.Components = append(r.Components, c)
 	}
 	r.Ready = true
@@ -159,9 +171,52 @@ func (n *node) Ready(ctx context.Context) (rest.Readiness, error) {
 	return r, nil
 }
 
-// access lets connections into the rooms of orders.
+// limit is a setting, where 0 is no limit, as the handler takes it, where 0 is the default.
+func limit(requests int) int {
+	if requests == 0 {
+		return -1
+	}
+	return requests
+}
+
+// access is what connections may do, by the log.
 type access struct{ service *commands.Service }
 
 func (a access) CanSeeOrder(ctx context.Context, user auth.Identity, orderID uuid.UUID) (bool, error) {
-	return a.service.MayFollow(ctx, domain.Actor{UserID: user.UserID, Role: user.Role, Name: user.Name}, orderID)
+	return a.service.MayFollow(ctx, actor(user), orderID)
+}
+
+func (a access) CanSeeCourier(ctx context.Context, user auth.Identity, agentID string) (bool, error) {
+	return a.service.MayFollowCourier(ctx, actor(user), agentID)
+}
+
+func (a access) ReportLocation(
+	ctx context.Context, user auth.Identity, remoteAddr string, orderID uuid.UUID, p courier.Point,
+) (ws.Located, error) {
+	out, err := a.service.ReportLocation(ctx, commands.Request{Actor: actor(user), RemoteAddr: remoteAddr},
+		commands.ReportLocation{OrderID: orderID, Point: p})
+	located := ws.Located{Kept: out.Value.Kept, At: out.Value.At}
+	if located.Kept {
+		located.Seq = out.Seq
+	}
+	return located, err
+}
+
+func actor(user auth.Identity) domain.Actor {
+	return domain.Actor{UserID: user.UserID, Role: user.Role, Name: user.Name}
+}
+
+// sockets are the connections of a node, over whatever they came.
+type sockets struct{ *node }
+
+func (s sockets) ConnectedUsers() []string { return s.socket.Online() }
+func (s sockets) Connections() int64       { return s.socket.Stats().Open }
+
+// EventsSent has every event there is, also those that were never sent.
+func (s sockets) EventsSent() map[string]int64 {
+	sent := s.hub.Stats().Sent
+	for _, e := range projections.Catalogue() {
+		sent[e.Name] += 0
+	}
+	return sent
 }
