@@ -75,6 +75,7 @@ func execute[S state[S]](
 	}
 	tries := tries{service: s}
 	defer tries.end()
+	tries.turnIfFree(cmd.contended)
 	for {
 		c, err := decide(ctx)
 		if err != nil {
@@ -88,10 +89,10 @@ func execute[S state[S]](
 		if c.empty() && key == nil {
 			return Outcome[S]{Value: c.answer, Seq: c.seq}, nil
 		}
-		if waited, err := tries.turn(ctx, cmd.contended); err != nil {
+		if taken, err := tries.turn(ctx, cmd.contended); err != nil {
 			return Outcome[S]{}, err
-		} else if waited {
-			continue // what was decided on is old by now
+		} else if taken {
+			continue // what was decided on may be old by now
 		}
 		out, err := commit(ctx, s.store, c, meta, key)
 		var conflict *eventstore.ConflictError

@@ -17,14 +17,21 @@ type tries struct {
 	since     time.Time // the first conflict
 }
 
-// turn takes a turn at a stream, unless the command has one already, and tells whether it had to wait for it. Those
-// who are refused never come here: that an offer is used up is told to all at once.
-func (t *tries) turn(ctx context.Context, stream eventstore.StreamID) (waited bool, err error) {
+// turnIfFree takes the turn at a stream if nobody has it.
+func (t *tries) turnIfFree(stream eventstore.StreamID) {
+	if stream != (eventstore.StreamID{}) {
+		t.leave = t.service.turns.enterIfFree(stream)
+	}
+}
+
+// turn waits for a turn at a stream and takes it, unless the command has one already, and tells whether it did. What is
+// refused never comes here: that an offer is used up is told to all at once.
+func (t *tries) turn(ctx context.Context, stream eventstore.StreamID) (taken bool, err error) {
 	if t.leave != nil || stream == (eventstore.StreamID{}) {
 		return false, nil
 	}
-	t.leave, waited, err = t.service.turns.enter(ctx, stream)
-	return waited, err
+	t.leave, err = t.service.turns.enter(ctx, stream)
+	return err == nil, err
 }
 
 // again returns when the command may be decided anew after a conflict, or with the refusal if it may not. Time and not

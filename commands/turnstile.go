@@ -28,48 +28,60 @@ type turnstile struct {
 	lines map[eventstore.StreamID][]chan struct{} // the first has the turn, and its channel is closed
 }
 
-// enter returns when it is the caller's turn at a stream, and tells whether it had to wait. leave gives the turn to
-// the next and must be called once. It refuses when the line is full, when the turn does not come for long, and when
-// ctx ends; the place in the line is then free.
-func (t *turnstile) enter(ctx context.Context, stream eventstore.StreamID) (leave func(), waited bool, err error) {
-	mine, first, err := t.join(stream)
+// enter returns when it is the caller's turn at a stream. leave gives the turn to the next and must be called once. It
+// refuses when the line is full, when the turn does not come for long, and when ctx ends; the place in the line is
+// then free.
+func (t *turnstile) enter(ctx context.Context, stream eventstore.StreamID) (leave func(), err error) {
+	mine, err := t.join(stream)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	leave = func() { t.leave(stream, mine) }
-	if first {
-		return leave, false, nil
-	}
 	late := time.NewTimer(maxTurnWait)
 	defer late.Stop()
 	select {
 	case <-mine:
-		return leave, true, nil
+		return leave, nil
 	case <-ctx.Done():
 		leave()
-		return nil, true, refusal(ctx.Err())
+		return nil, refusal(ctx.Err())
 	case <-late.C:
 		leave()
-		return nil, true, errLongLine()
+		return nil, errLongLine()
 	}
 }
 
-func (t *turnstile) join(stream eventstore.StreamID) (mine chan struct{}, first bool, err error) {
+// enterIfFree is enter when nobody has the turn, else nil.
+func (t *turnstile) enterIfFree(stream eventstore.StreamID) (leave func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	line := t.lines[stream]
-	if len(line) >= maxInLine {
-		return nil, false, errLongLine()
+	if len(t.lines[stream]) > 0 {
+		return nil
 	}
-	mine = make(chan struct{})
+	mine := t.stand(stream)
+	return func() { t.leave(stream, mine) }
+}
+
+func (t *turnstile) join(stream eventstore.StreamID) (mine chan struct{}, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.lines[stream]) >= maxInLine {
+		return nil, errLongLine()
+	}
+	return t.stand(stream), nil
+}
+
+// stand puts one more at the end of the line. t.mu is held.
+func (t *turnstile) stand(stream eventstore.StreamID) (mine chan struct{}) {
 	if t.lines == nil {
 		t.lines = map[eventstore.StreamID][]chan struct{}{}
 	}
-	t.lines[stream] = append(line, mine)
-	if first = len(line) == 0; first {
+	mine = make(chan struct{})
+	t.lines[stream] = append(t.lines[stream], mine)
+	if len(t.lines[stream]) == 1 {
 		close(mine)
 	}
-	return mine, first, nil
+	return mine
 }
 
 func (t *turnstile) leave(stream eventstore.StreamID, mine chan struct{}) {
