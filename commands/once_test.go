@@ -5,8 +5,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/orderlog/orderlog/commands"
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/domain/offer"
 	"github.com/orderlog/orderlog/domain/order"
 )
 
@@ -54,9 +57,43 @@ func TestEveryCommandMayBeRepeated(t *testing.T) {
 	repeat(t, s, "confirm", func(r commands.Request) (any, error) {
 		return s.ChangeOrderStatus(t.Context(), r, commands.ChangeOrderStatus{OrderID: o.ID, Status: "confirmed"})
 	})
+	s.online(raj)
+	repeat(t, s, "assign", func(r commands.Request) (any, error) {
+		return s.AssignOrder(t.Context(), r, commands.AssignOrder{OrderID: o.ID, AgentID: raj.UserID})
+	})
+	repeat(t, s, "start", func(r commands.Request) (any, error) {
+		return s.StartPayment(t.Context(), r, commands.StartPayment{OrderID: o.ID, Method: "cod"})
+	})
+	repeat(t, s, "collect", func(r commands.Request) (any, error) {
+		return s.CollectPayment(t.Context(), r, commands.CollectPayment{PaymentID: s.paymentOf(o.ID)})
+	})
+	repeat(t, s, "refund", func(r commands.Request) (any, error) {
+		return s.RefundPayment(t.Context(), r, commands.RefundPayment{PaymentID: s.paymentOf(o.ID), Amount: new(int64(1)), Reason: "cold"})
+	})
+	repeat(t, s, "offer", func(r commands.Request) (any, error) {
+		return s.CreateOffer(t.Context(), r, commands.CreateOffer{Terms: half()})
+	})
+	repeat(t, s, "change offer", func(r commands.Request) (any, error) {
+		return s.UpdateOffer(t.Context(), r, commands.UpdateOffer{Code: "half", Change: offer.Change{MaxUses: &price}})
+	})
+	repeat(t, s, "withdraw", func(r commands.Request) (any, error) {
+		return s.WithdrawOffer(t.Context(), r, commands.WithdrawOffer{Code: "half"})
+	})
+	repeat(t, s, "notify", func(r commands.Request) (any, error) {
+		return s.Notify(t.Context(), r, commands.Notify{UserID: admin.UserID, Title: "Hello", Message: "We moved", Type: "news"})
+	})
+	repeat(t, s, "read", func(r commands.Request) (any, error) {
+		return s.ReadNotification(t.Context(), r, commands.ReadNotification{ID: s.store.Events()[len(s.store.Events())-1].Stream.ID})
+	})
+	repeat(t, s, "read all", func(r commands.Request) (any, error) { return s.ReadAllNotifications(t.Context(), r) })
 	repeat(t, s, "cancel", func(r commands.Request) (any, error) {
 		return s.CancelOrder(t.Context(), r, commands.CancelOrder{OrderID: o.ID, Reason: "late"})
 	})
+}
+
+// paymentOf is the live payment of an order.
+func (s *shop) paymentOf(orderID uuid.UUID) uuid.UUID {
+	return uuid.MustParse(s.order(orderID).PaymentID)
 }
 
 func repeat(t *testing.T, s *shop, key string, do func(commands.Request) (any, error)) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/orderlog/orderlog/commands"
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/domain/offer"
 	"github.com/orderlog/orderlog/domain/order"
 )
 
@@ -59,10 +60,76 @@ func TestRights(t *testing.T) {
 			_, err := s.PlaceOrder(ctx, req, s.wanted())
 			return err
 		}, rights{admin: no, customer: yes, stranger: yes, raj: no, sam: no}},
-		"confirm an order":         {status(order.StatusPlaced, order.StatusConfirmed), adminOnly},
-		"have an order ready":      {status(order.StatusPreparing, order.StatusReady), adminOnly},
-		"carry an order out":       {status(order.StatusReady, order.StatusOutForDelivery), rights{admin: yes, customer: no, stranger: no, raj: yes, sam: no}},
-		"deliver an order":         {status(order.StatusOutForDelivery, order.StatusDelivered), rights{admin: yes, customer: no, stranger: no, raj: yes, sam: no}},
+		"confirm an order":    {status(order.StatusPlaced, order.StatusConfirmed), adminOnly},
+		"have an order ready": {status(order.StatusPreparing, order.StatusReady), adminOnly},
+		"carry an order out":  {status(order.StatusReady, order.StatusOutForDelivery), rights{admin: yes, customer: no, stranger: no, raj: yes, sam: no}},
+		"deliver an order":    {status(order.StatusOutForDelivery, order.StatusDelivered), rights{admin: yes, customer: no, stranger: no, raj: yes, sam: no}},
+		"assign an order": {func(ctx context.Context, s *shop, req commands.Request) error {
+			s.online(sam)
+			_, err := s.AssignOrder(ctx, req, commands.AssignOrder{OrderID: s.placed().ID, AgentID: sam.UserID})
+			return err
+		}, adminOnly},
+		"start a payment": {func(ctx context.Context, s *shop, req commands.Request) error {
+			_, err := s.StartPayment(ctx, req, commands.StartPayment{OrderID: s.placed().ID, Method: "card"})
+			return err
+		}, rights{admin: yes, customer: yes, stranger: no, raj: no, sam: no}},
+		"collect cash": {func(ctx context.Context, s *shop, req commands.Request) error {
+			s.online(raj)
+			o := s.assign(s.placed(), raj)
+			_, err := s.CollectPayment(ctx, req, commands.CollectPayment{PaymentID: s.start(o, "cod").ID})
+			return err
+		}, rights{admin: yes, customer: no, stranger: no, raj: yes, sam: no}},
+		"refund a payment": {func(ctx context.Context, s *shop, req commands.Request) error {
+			_, err := s.RefundPayment(ctx, req, commands.RefundPayment{PaymentID: s.captured(s.placed()).ID, Reason: "cold"})
+			return err
+		}, adminOnly},
+		"speak for the provider": {func(ctx context.Context, s *shop, req commands.Request) error {
+			_, err := s.ProviderEvent(ctx, req, commands.ProviderEvent{
+				EventID: "e", PaymentID: s.start(s.placed(), "card").ID, Type: commands.ProviderFailed,
+			})
+			return err
+		}, rights{provider: yes, admin: no, customer: no, stranger: no, raj: no, sam: no}},
+		"settle a refund": {func(ctx context.Context, s *shop, req commands.Request) error {
+			p := s.refunded(100)
+			_, err := s.SettleRefund(ctx, req, commands.SettleRefund{PaymentID: p.ID, RefundID: p.Refunds[0].ID})
+			return err
+		}, rights{provider: yes, admin: no, customer: no, stranger: no, raj: no, sam: no}},
+		"take orders": {func(ctx context.Context, s *shop, req commands.Request) error {
+			_, err := s.SetCourierStatus(ctx, req, commands.SetCourierStatus{Status: "online"})
+			return err
+		}, rights{admin: no, customer: no, stranger: no, raj: yes, sam: yes}},
+		"report where an order is": {func(ctx context.Context, s *shop, req commands.Request) error {
+			s.online(raj)
+			_, err := s.ReportLocation(ctx, req, commands.ReportLocation{OrderID: s.assign(s.placed(), raj).ID})
+			return err
+		}, rights{admin: no, customer: no, stranger: no, raj: yes, sam: no}},
+		"create an offer": {func(ctx context.Context, s *shop, req commands.Request) error {
+			_, err := s.CreateOffer(ctx, req, commands.CreateOffer{Terms: half()})
+			return err
+		}, adminOnly},
+		"update an offer": {func(ctx context.Context, s *shop, req commands.Request) error {
+			s.offer(func(*offer.Terms) {})
+			_, err := s.UpdateOffer(ctx, req, commands.UpdateOffer{Code: "half", Change: offer.Change{MaxUses: &newPrice}})
+			return err
+		}, adminOnly},
+		"withdraw an offer": {func(ctx context.Context, s *shop, req commands.Request) error {
+			s.offer(func(*offer.Terms) {})
+			_, err := s.WithdrawOffer(ctx, req, commands.WithdrawOffer{Code: "half"})
+			return err
+		}, adminOnly},
+		"notify a user": {func(ctx context.Context, s *shop, req commands.Request) error {
+			_, err := s.Notify(ctx, req, commands.Notify{UserID: "c1", Title: "Hello", Message: "We moved", Type: "news"})
+			return err
+		}, adminOnly},
+		"read an entry of a customer's inbox": {func(ctx context.Context, s *shop, req commands.Request) error {
+			n := must(s.Notify(ctx, by(admin), commands.Notify{UserID: customer.UserID, Title: "Hello", Message: "We moved", Type: "news"}))(s.t)
+			_, err := s.ReadNotification(ctx, req, commands.ReadNotification{ID: n.ID})
+			return err
+		}, rights{admin: no, customer: yes, stranger: no, raj: no, sam: no}},
+		"read all of one's own inbox": {func(ctx context.Context, s *shop, req commands.Request) error {
+			_, err := s.ReadAllNotifications(ctx, req)
+			return err
+		}, rights{admin: yes, customer: yes, stranger: yes, raj: yes, sam: yes}},
 		"cancel a new order":       {cancel(order.StatusPlaced), rights{admin: yes, customer: yes, stranger: no, raj: no, sam: no}},
 		"cancel one in the making": {cancel(order.StatusPreparing), rights{admin: yes, customer: domain.CodeInvalidTransition, stranger: no, raj: no, sam: no}},
 	} {
@@ -70,6 +137,9 @@ func TestRights(t *testing.T) {
 			t.Parallel()
 			may := maps.Clone(c.may)
 			may[nobody], may[fake] = domain.CodeUnauthenticated, no
+			if _, asked := may[provider]; !asked {
+				may[provider] = no // the program itself asks for nothing else
+			}
 			for actor, code := range may {
 				s := newShop(t)
 				err := c.do(t.Context(), s, by(actor))
