@@ -42,18 +42,15 @@ func simulate(ctx context.Context, env environment, args []string) error {
 	if s.URL, err = serverURL(s.URL, cfg); err != nil {
 		return err
 	}
+	if err := canSign(cfg); err != nil {
+		return err
+	}
 	// Asked before any secret is made: where no server is, none would take what is signed with it.
 	if err := simulation.Reachable(ctx, s.URL); err != nil {
 		return err
 	}
 	if cfg, err = config.EnsureSecrets(cfg); err != nil {
 		return err
-	}
-	switch {
-	case len(cfg.JWTSecret) == 0:
-		return errors.New("there is no JWT_SECRET to sign with, and the simulation makes its users' tokens itself: set it as the server has it")
-	case len(cfg.PaymentWebhookSecret) == 0:
-		return errors.New("there is no PAYMENT_WEBHOOK_SECRET to sign with, and the simulation is the payment provider: set it as the server has it")
 	}
 	s.Sign = auth.Config{Secret: cfg.JWTSecret, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience}.Sign
 	s.WebhookSecret = cfg.PaymentWebhookSecret
@@ -84,6 +81,17 @@ func checkSimulation(s simulation.Config) error {
 		return fmt.Errorf("--couriers is 1 to %d, or 0 for as many as are needed", simulation.MaxClients)
 	case !(s.Drop >= 0 && s.Drop <= 1):
 		return errors.New("--drop is a share from 0 to 1")
+	}
+	return nil
+}
+
+// canSign says which secret is neither given nor going to be found in DATA_DIR.
+func canSign(cfg config.Config) error {
+	switch {
+	case len(cfg.JWTSecret) == 0 && (cfg.JWKSURL != "" || !cfg.Embedded()):
+		return errors.New("there is no JWT_SECRET to sign with, and the simulation makes its users' tokens itself: set it as the server has it")
+	case len(cfg.PaymentWebhookSecret) == 0 && !cfg.Embedded():
+		return errors.New("there is no PAYMENT_WEBHOOK_SECRET to sign with, and the simulation is the payment provider: set it as the server has it")
 	}
 	return nil
 }

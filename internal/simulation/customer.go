@@ -19,7 +19,7 @@ var (
 )
 
 func someName(rng *rand.Rand) string {
-	return firstNames[rng.IntN(len(firstNames))] + " " + string(rune('A'+rng.IntN(26))) + "."
+	return firstNames[rng.IntN(len(firstNames))] + " " + string("ABCDEFGHIJKLMNOPRSTVWZ"[rng.IntN(22)]) + "."
 }
 
 func someAddress(rng *rand.Rand) string {

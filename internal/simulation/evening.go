@@ -97,7 +97,7 @@ func (e *evening) person(kind string, n int, role domain.Role, rng *rand.Rand) *
 // newClient makes a connection, some with tokens that have to be refreshed soon, some of which are going to be cut.
 func (e *evening) newClient(u *user, name string, heard func(string, subject) string) *client {
 	n := len(e.clients)
-	rng := e.random(ofCuts + uint64(n)) //nolint:gosec // a count
+	rng := e.random(ofCuts + uint64(n))
 	c := &client{
 		name: name, user: u, url: socketURL(e.cfg.URL), batch: n%2 == 0, life: time.Hour,
 		heard: heard, stats: e.stats, journal: newJournal(), memory: map[string]bool{}, asked: map[int64]func(frame){},

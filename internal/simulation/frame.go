@@ -53,8 +53,8 @@ func digestOf(f frame) (digest, error) {
 		return digest{}, fmt.Errorf("the data of seq %d: %w", *f.Seq, err)
 	}
 	json.HTMLEscape(&escaped, data.Bytes())
-	head := binary.BigEndian.AppendUint64(nil, uint64(*f.Seq))           //nolint:gosec // only its bits
-	head = binary.BigEndian.AppendUint64(head, uint64(f.At.UnixMicro())) //nolint:gosec // as above
+	head := binary.BigEndian.AppendUint64(nil, uint64(*f.Seq)) //nolint:gosec // only its bits
+	head = binary.BigEndian.AppendUint64(head, uint64(f.At.UnixMicro()))
 	h := sha256.New()
 	h.Write(head)
 	h.Write([]byte(f.Event))

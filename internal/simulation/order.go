@@ -86,8 +86,11 @@ func (e *evening) lead(ctx context.Context, o *order) error {
 		status string
 		take   func(context.Context, *order) error
 	}{
-		{"confirmed", e.confirm}, {"preparing", e.prepare}, {"ready", e.ready},
-		{"out_for_delivery", e.handOver}, {"delivered", e.deliver},
+		{"confirmed", e.confirm},
+		{"preparing", e.prepare},
+		{"ready", e.ready},
+		{"out_for_delivery", e.handOver},
+		{"delivered", e.deliver},
 	} {
 		if o.plan.cancelAt == o.status {
 			return e.cancel(ctx, o)
