@@ -1,0 +1,348 @@
+package commands_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"github.com/orderlog/orderlog/commands"
+	"github.com/orderlog/orderlog/commands/commandstest"
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/domain/courier"
+	"github.com/orderlog/orderlog/domain/offer"
+	"github.com/orderlog/orderlog/domain/order"
+	"github.com/orderlog/orderlog/domain/payment"
+	"github.com/orderlog/orderlog/eventstore"
+	"github.com/orderlog/orderlog/internal/paysandbox"
+)
+
+// A step of a random history: what is asked, and numbers that choose by whom and of what. Steps are plain values, so
+// that a failing history is made smaller, and the same history can be asked of any log.
+type step struct {
+	What          string
+	Who, Which, N int
+}
+
+var whats = []string{
+	"place", "place", "place", "place with an offer", "place with an offer", "go on", "go on", "go on", "go on", "any status", "cancel",
+	"courier status", "courier status", "assign", "assign", "assign", "locate",
+	"pay", "pay", "pay by cash", "collect", "refund", "refund", "captured", "captured", "captured", "failed", "provider refunds", "repeat the last message",
+}
+
+func drawSteps(least, most int) *rapid.Generator[[]step] {
+	one := rapid.Custom(func(t *rapid.T) step {
+		return step{
+			What: rapid.SampledFrom(whats).Draw(t, "what"), Who: rapid.IntRange(0, 5).Draw(t, "who"),
+			Which: rapid.IntRange(0, 50).Draw(t, "which"), N: rapid.IntRange(0, 50).Draw(t, "n"),
+		}
+	})
+	return rapid.SliceOfN(one, least, most)
+}
+
+// town is everybody who asks something of a business, and what they know of it. Safe for concurrent use.
+type town struct {
+	services []*commands.Service
+	product  string
+
+	mu       sync.Mutex
+	orders   []uuid.UUID
+	payments []payment.Payment
+	last     *commands.ProviderEvent
+	answers  map[domain.Code]int // by what came of it; "" is done
+}
+
+const (
+	offerUses   = 5 // of TENTH, by all
+	offerPerOne = 2 // and by one customer
+)
+
+var (
+	townCustomers = []string{"ann", "ben", "cid"}
+	townCouriers  = []string{"dan", "eve", "fay"}
+)
+
+func as(user string, role domain.Role) commands.Request {
+	return commands.Request{Actor: domain.Actor{UserID: user, Role: role, Name: user}}
+}
+
+func openTown(ctx context.Context, services ...*commands.Service) (*town, error) {
+	w := &town{services: services, answers: map[domain.Code]int{}}
+	s, boss := services[0], as("boss", domain.RoleAdmin)
+	if _, err := s.SetBusinessStatus(ctx, boss, commands.SetBusinessStatus{IsOpen: true}); err != nil {
+		return nil, err
+	}
+	p, err := s.AddProduct(ctx, boss, commands.AddProduct{Name: "Dosa", Price: 799, Currency: "EUR", Available: true})
+	if err != nil {
+		return nil, err
+	}
+	w.product = p.Value.ID.String()
+	_, err = s.CreateOffer(ctx, boss, commands.CreateOffer{Terms: offer.Terms{
+		Code: "TENTH", Description: "A tenth off", DiscountType: offer.DiscountPercent, DiscountValue: 10,
+		MaxUses: offerUses, MaxUsesPerUser: offerPerOne,
+	}})
+	return w, err
+}
+
+// ask carries out one step, through one of the services.
+func (w *town) ask(ctx context.Context, s step) error {
+	err := w.do(ctx, w.services[(s.Who+s.N)%len(w.services)], s)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	code := domain.CodeOf(err)
+	w.answers[code]++
+	if code == domain.CodeInternal {
+		return fmt.Errorf("%+v: %w", s, err)
+	}
+	return nil
+}
+
+func (w *town) do(ctx context.Context, c *commands.Service, s step) error {
+	boss := as("boss", domain.RoleAdmin)
+	customer := as(townCustomers[s.Who%len(townCustomers)], domain.RoleCustomer)
+	rider := as(townCouriers[s.Who%len(townCouriers)], domain.RoleDelivery)
+	someone := []commands.Request{boss, boss, boss, customer, rider}[s.N%5]
+	statuses := []string{"confirmed", "preparing", "ready", "out_for_delivery", "delivered"}
+	switch s.What {
+	case "place", "place with an offer":
+		cmd := commands.PlaceOrder{
+			Items: []commands.OrderItem{{Product: w.product, Quantity: int64(s.N%4 + 1)}}, DeliveryAddress: "1 Main St", PaymentMethod: "card",
+		}
+		if s.What != "place" {
+			cmd.OfferCode = "tenth"
+		}
+		out, err := c.PlaceOrder(ctx, customer, cmd)
+		if err == nil {
+			w.mu.Lock()
+			w.orders = append(w.orders, out.Value.ID)
+			w.mu.Unlock()
+		}
+		return err
+	case "go on": // to whatever is next
+		id := w.order(s)
+		for _, status := range statuses {
+			_, err := c.ChangeOrderStatus(ctx, boss, commands.ChangeOrderStatus{OrderID: id, Status: status})
+			if domain.CodeOf(err) != domain.CodeInvalidTransition {
+				return err
+			}
+		}
+		return nil
+	case "any status":
+		_, err := c.ChangeOrderStatus(ctx, someone, commands.ChangeOrderStatus{OrderID: w.order(s), Status: statuses[s.N%5]})
+		return err
+	case "cancel":
+		_, err := c.CancelOrder(ctx, someone, commands.CancelOrder{OrderID: w.order(s), Reason: "because"})
+		return err
+	case "courier status":
+		_, err := c.SetCourierStatus(ctx, rider, commands.SetCourierStatus{Status: []string{"online", "online", "busy", "offline"}[s.N%4]})
+		return err
+	case "assign":
+		_, err := c.AssignOrder(ctx, boss, commands.AssignOrder{OrderID: w.order(s), AgentID: townCouriers[s.Who%len(townCouriers)]})
+		return err
+	case "locate":
+		_, err := c.ReportLocation(ctx, rider, commands.ReportLocation{OrderID: w.order(s), Point: courier.Point{Latitude: 48, Longitude: float64(s.N)}})
+		return err
+	case "pay", "pay by cash":
+		method := []string{"card", "upi", "wallet"}[s.N%3]
+		if s.What != "pay" {
+			method = "cod"
+		}
+		out, err := c.StartPayment(ctx, someone, commands.StartPayment{OrderID: w.order(s), Method: method})
+		if err == nil {
+			w.mu.Lock()
+			w.payments = append(w.payments, out.Value)
+			w.mu.Unlock()
+		}
+		return err
+	case "collect":
+		_, err := c.CollectPayment(ctx, someone, commands.CollectPayment{PaymentID: w.payment(s).ID})
+		return err
+	case "refund":
+		cmd := commands.RefundPayment{PaymentID: w.payment(s).ID, Reason: "cold"}
+		if amount := int64(s.N * 30); s.N%3 > 0 {
+			cmd.Amount = &amount
+		}
+		_, err := c.RefundPayment(ctx, boss, cmd)
+		return err
+	case "captured", "failed", "provider refunds":
+		p := w.payment(s)
+		e := commands.ProviderEvent{
+			EventID: uuid.NewString(), PaymentID: p.ID, Amount: p.Amount, Currency: "EUR",
+			Type: map[string]string{"captured": "payment.captured", "failed": "payment.failed", "provider refunds": "payment.refunded"}[s.What],
+		}
+		if s.What == "provider refunds" {
+			e.Amount = int64(s.N*40 + 1)
+		} else if s.N == 13 {
+			e.Amount++ // not what was asked for
+		}
+		w.mu.Lock()
+		w.last = &e
+		w.mu.Unlock()
+		_, err := c.ProviderEvent(ctx, as("payment-provider", domain.RoleSystem), e)
+		return err
+	case "repeat the last message":
+		w.mu.Lock()
+		e := w.last
+		w.mu.Unlock()
+		if e == nil {
+			return nil
+		}
+		_, err := c.ProviderEvent(ctx, as("payment-provider", domain.RoleSystem), *e)
+		return err
+	}
+	return fmt.Errorf("nobody knows how to %s", s.What)
+}
+
+// order is one of the orders, more often a late one; of nobody's when there is none.
+func (w *town) order(s step) uuid.UUID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.orders) == 0 {
+		return uuid.UUID{1}
+	}
+	return w.orders[max(0, len(w.orders)-1-s.Which%min(len(w.orders), 6))]
+}
+
+func (w *town) payment(s step) payment.Payment {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.payments) == 0 {
+		return payment.Payment{ID: uuid.UUID{2}, Amount: 1}
+	}
+	return w.payments[max(0, len(w.payments)-1-s.Which%min(len(w.payments), 6))]
+}
+
+// ledger is what the log says happened.
+type ledger struct {
+	orders   map[uuid.UUID]order.Order
+	payments map[uuid.UUID]payment.Payment
+	couriers map[string]courier.Courier
+	uses     map[string]int64 // of the offer, by customer; "" is all
+}
+
+// read folds a log, and complains of an order that leaves a final state.
+func read(log []eventstore.Recorded) (*ledger, error) {
+	l := &ledger{map[uuid.UUID]order.Order{}, map[uuid.UUID]payment.Payment{}, map[string]courier.Courier{}, map[string]int64{}}
+	for _, r := range log {
+		e, err := domain.Decode(r.Type, r.Data)
+		if err != nil {
+			return nil, err
+		}
+		switch r.Stream.Type {
+		case order.StreamType:
+			before := l.orders[r.Stream.ID]
+			after := before.Apply(e, r.RecordedAt)
+			if before.Status.Final() && (after.Status != before.Status || after.AgentID != before.AgentID) {
+				return nil, fmt.Errorf("seq %d takes an order that is %s to %s, courier %q to %q", r.Seq, before.Status, after.Status, before.AgentID, after.AgentID)
+			}
+			l.orders[r.Stream.ID] = after
+		case payment.StreamType:
+			l.payments[r.Stream.ID] = l.payments[r.Stream.ID].Apply(e, r.RecordedAt)
+		case courier.StreamType:
+			for _, name := range townCouriers {
+				if courier.StreamID(name) == r.Stream.ID {
+					l.couriers[name] = l.couriers[name].Apply(e, r.RecordedAt)
+				}
+			}
+		case offer.TallyStreamType:
+			switch e := e.(type) {
+			case offer.Counted:
+				l.count(e.Scope, e.CustomerID, e.Uses)
+			case offer.Returned:
+				l.count(e.Scope, e.CustomerID, e.Uses)
+			}
+		}
+	}
+	return l, nil
+}
+
+func (l *ledger) count(scope offer.Scope, customer string, uses int64) {
+	if scope == offer.ScopeAll {
+		customer = ""
+	}
+	l.uses[customer] = uses
+}
+
+// check says what of a ledger cannot be.
+func (l *ledger) check() error {
+	keptOf := map[uuid.UUID]int{} // payments an order that count for something
+	for id, p := range l.payments {
+		if p.Refunded < 0 || p.RefundDue < 0 || p.Captured < 0 || p.Captured > p.Amount || p.Refunded+p.RefundDue > p.Captured {
+			return fmt.Errorf("payment %s: captured %d of %d, refunded %d, due %d", id, p.Captured, p.Amount, p.Refunded, p.RefundDue)
+		}
+		kept := p.Captured - p.Refunded - p.RefundDue
+		if l.orders[p.OrderID].Status == order.StatusCancelled && (kept != 0 || p.Status == payment.StatusPending) {
+			return fmt.Errorf("payment %s of a cancelled order is %s, and %d of it is neither refunded nor due", id, p.Status, kept)
+		}
+		if kept > 0 || p.Status == payment.StatusPending {
+			keptOf[p.OrderID]++
+		}
+	}
+	for id, n := range keptOf {
+		if n > 1 {
+			return fmt.Errorf("order %s has %d live payments", id, n)
+		}
+	}
+	carries := map[string]uuid.UUID{}
+	counted := map[string]int64{}
+	for id, o := range l.orders {
+		if o.TotalAmount != o.Subtotal-o.Discount || o.Discount < 0 || o.Discount > o.Subtotal {
+			return fmt.Errorf("order %s: subtotal %d, discount %d, total %d", id, o.Subtotal, o.Discount, o.TotalAmount)
+		}
+		if o.OfferCode != "" && o.Status != order.StatusCancelled {
+			counted[""]++
+			counted[o.CustomerID]++
+		}
+		if o.AgentID == "" || o.Status.Final() {
+			continue
+		}
+		if other, taken := carries[o.AgentID]; taken {
+			return fmt.Errorf("%s carries the orders %s and %s", o.AgentID, other, id)
+		}
+		carries[o.AgentID] = id
+	}
+	for name, c := range l.couriers {
+		id, carrying := carries[name]
+		if carrying != (c.CurrentOrder != nil) || (carrying && *c.CurrentOrder != id) {
+			return fmt.Errorf("%s carries %v, the orders say %v", name, c.CurrentOrder, id)
+		}
+	}
+	for who, n := range counted {
+		if most := map[bool]int64{true: offerUses, false: offerPerOne}[who == ""]; n > most {
+			return fmt.Errorf("%d orders of %q use the offer, at most %d may", n, who, most)
+		}
+	}
+	for who, n := range l.uses {
+		if counted[who] != n {
+			return fmt.Errorf("the offer was used by %q %d times, the tally says %d", who, counted[who], n)
+		}
+	}
+	return nil
+}
+
+// TestWhateverIsAskedTheBooksBalance asks random things in random order, and after each looks at all there is.
+func TestWhateverIsAskedTheBooksBalance(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		store := &commandstest.Store{}
+		w, err := openTown(t.Context(), commands.New(store, &commandstest.Numbers{}, paysandbox.New(), commands.Options{}))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for _, s := range drawSteps(1, 120).Draw(rt, "steps") {
+			if err := w.ask(t.Context(), s); err != nil {
+				rt.Fatal(err)
+			}
+			l, err := read(store.Events())
+			if err == nil {
+				err = l.check()
+			}
+			if err != nil {
+				rt.Fatalf("after %+v: %v", s, err)
+			}
+		}
+	})
+}
