@@ -82,7 +82,7 @@ func TestWhatChangesNothingIsNoEvent(t *testing.T) {
 	given(t, online).When(setStatus("online", "Ravi K")).
 		Then(courier.StatusChanged{AgentID: "a1", Name: "Ravi K", Chosen: courier.StatusOnline, Status: courier.StatusOnline})
 	// From the first time on the courier is known.
-	given(t).When(setStatus("offline", "Ravi")).Then(offline)
+	given(t).When(setStatus("offline", "")).Then(courier.StatusChanged{AgentID: "a1", Chosen: courier.StatusOffline, Status: courier.StatusOffline})
 }
 
 func TestACourierWithAnOrderIsSeenAsBusyWhenOnline(t *testing.T) {
