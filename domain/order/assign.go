@@ -24,7 +24,7 @@ func (o Order) Assign(cmd Assign) ([]domain.Event, error) {
 		return nil, domain.Errorf(domain.CodeForbidden, "only an admin may assign an order: ask one to")
 	}
 	if o.Status.Final() {
-		return nil, o.refuseInactive("it can no longer be assigned")
+		return nil, o.refuseInactive("assign one that is neither delivered nor cancelled")
 	}
 	if o.AgentID == cmd.AgentID {
 		return nil, nil
@@ -41,13 +41,13 @@ func (o Order) CheckActive() error {
 		return errNoOrder()
 	}
 	if o.Status.Final() {
-		return o.refuseInactive("nothing more is done about it")
+		return o.refuseInactive("choose one that is neither delivered nor cancelled")
 	}
 	return nil
 }
 
-// refuseInactive says what cannot be done any more because of the order's status.
-func (o Order) refuseInactive(what string) error {
-	return domain.Errorf(domain.CodeOrderNotActive, "order %s is %s: %s", o.OrderNumber, o.Status, what).
+// refuseInactive says that an order is at its end, and what to do instead.
+func (o Order) refuseInactive(instead string) error {
+	return domain.Errorf(domain.CodeOrderNotActive, "order %s is %s: %s", o.OrderNumber, o.Status, instead).
 		With("orderId", o.ID).With("status", o.Status)
 }

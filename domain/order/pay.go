@@ -13,7 +13,7 @@ func (o Order) CheckPayable() error {
 	case o.Version == 0:
 		return errNoOrder()
 	case o.Status == StatusCancelled:
-		return o.refuseInactive("there is nothing to pay any more")
+		return o.refuseInactive("there is nothing to pay, place a new one")
 	case o.TotalAmount <= 0:
 		return domain.Errorf(domain.CodeNothingToPay, "order %s costs nothing: it needs no payment", o.OrderNumber).
 			With("orderId", o.ID).With("totalAmount", o.TotalAmount)

@@ -92,7 +92,7 @@ func (o Order) mayChangeStatus(by domain.Actor, to Status) error {
 		return nil
 	case domain.RoleDelivery:
 		if o.AgentID == "" || o.AgentID != by.UserID {
-			return domain.Errorf(domain.CodeForbidden, "this order is not assigned to you")
+			return domain.Errorf(domain.CodeForbidden, "this order is not assigned to you: ask an admin to assign it")
 		}
 		if to != StatusOutForDelivery && to != StatusDelivered {
 			return domain.Errorf(domain.CodeForbidden,
@@ -110,9 +110,9 @@ func (o Order) refuseStep(to Status, allowed []Status) error {
 	case to == StatusCancelled && len(allowed) > 0:
 		message = fmt.Sprintf("an order is not cancelled by its status: ask to cancel it; from %s it can go on to %s", o.Status, allowed[0])
 	case to == StatusCancelled:
-		message = fmt.Sprintf("an order that is %s can no longer be cancelled by you", o.Status)
+		message = fmt.Sprintf("an order that is %s can no longer be cancelled by you: ask the business", o.Status)
 	case len(allowed) == 0:
-		message = fmt.Sprintf("an order that is %s stays so", o.Status)
+		message = fmt.Sprintf("an order that is %s stays so: nothing can be done about it any more", o.Status)
 	default:
 		message = fmt.Sprintf("an order that is %s can only go on to %s, not to %s", o.Status, allowed[0], to)
 	}
@@ -121,5 +121,5 @@ func (o Order) refuseStep(to Status, allowed []Status) error {
 }
 
 func errNoOrder() error {
-	return domain.Errorf(domain.CodeNotFound, "there is no such order")
+	return domain.Errorf(domain.CodeNotFound, "there is no such order: list the orders to see those that are")
 }
