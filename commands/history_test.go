@@ -3,6 +3,7 @@ package commands_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 
@@ -20,8 +21,8 @@ import (
 	"github.com/orderlog/orderlog/internal/paysandbox"
 )
 
-// A step of a random history: what is asked, and numbers that choose by whom and of what. Steps are plain values, so
-// that a failing history is made smaller, and the same history can be asked of any log.
+// A step of a random history: what is asked, and numbers that choose by whom and of what. A history
+// of such steps can be asked of any log.
 type step struct {
 	What          string
 	Who, Which, N int
@@ -29,18 +30,23 @@ type step struct {
 
 var whats = []string{
 	"place", "place", "place", "place with an offer", "place with an offer", "go on", "go on", "go on", "go on", "any status", "cancel",
-	"courier status", "courier status", "assign", "assign", "assign", "locate",
+	"courier status", "courier status", "assign", "assign", "assign", "locate", "locate",
 	"pay", "pay", "pay by cash", "collect", "refund", "refund", "captured", "captured", "captured", "failed", "provider refunds", "repeat the last message",
 }
 
-func drawSteps(least, most int) *rapid.Generator[[]step] {
-	one := rapid.Custom(func(t *rapid.T) step {
-		return step{
-			What: rapid.SampledFrom(whats).Draw(t, "what"), Who: rapid.IntRange(0, 5).Draw(t, "who"),
-			Which: rapid.IntRange(0, 50).Draw(t, "which"), N: rapid.IntRange(0, 50).Draw(t, "n"),
-		}
-	})
-	return rapid.SliceOfN(one, least, most)
+// drawSteps draws a history. Each step is a number that is scattered over the choices, because rapid favours small
+// numbers, and a history of the same few choices comes nowhere.
+func drawSteps(t *rapid.T) []step {
+	numbers := rapid.SliceOfN(rapid.Uint64(), 60, 160).Draw(t, "steps")
+	steps := make([]step, len(numbers))
+	for i, n := range numbers {
+		steps[i] = stepOf(rand.New(rand.NewPCG(n, uint64(i))))
+	}
+	return steps
+}
+
+func stepOf(random *rand.Rand) step {
+	return step{What: whats[random.IntN(len(whats))], Who: random.IntN(6), Which: random.IntN(51), N: random.IntN(51)}
 }
 
 // town is everybody who asks something of a business, and what they know of it. Safe for concurrent use.
@@ -143,7 +149,13 @@ func (w *town) do(ctx context.Context, c *commands.Service, s step) error {
 		_, err := c.AssignOrder(ctx, boss, commands.AssignOrder{OrderID: w.order(s), AgentID: townCouriers[s.Who%len(townCouriers)]})
 		return err
 	case "locate":
-		_, err := c.ReportLocation(ctx, rider, commands.ReportLocation{OrderID: w.order(s), Point: courier.Point{Latitude: 48, Longitude: float64(s.N)}})
+		cmd := commands.ReportLocation{OrderID: w.order(s), Point: courier.Point{Latitude: 48, Longitude: float64(s.N)}}
+		_, err := c.ReportLocation(ctx, rider, cmd)
+		for _, other := range townCouriers { // one of them carries it
+			if domain.CodeOf(err) == domain.CodeForbidden {
+				_, err = c.ReportLocation(ctx, as(other, domain.RoleDelivery), cmd)
+			}
+		}
 		return err
 	case "pay", "pay by cash":
 		method := []string{"card", "upi", "wallet"}[s.N%3]
@@ -235,7 +247,8 @@ func read(log []eventstore.Recorded) (*ledger, error) {
 		case order.StreamType:
 			before := l.orders[r.Stream.ID]
 			after := before.Apply(e, r.RecordedAt)
-			if before.Status.Final() && (after.Status != before.Status || after.AgentID != before.AgentID) {
+			final := before.Status == order.StatusDelivered || before.Status == order.StatusCancelled
+			if final && (after.Status != before.Status || after.AgentID != before.AgentID) {
 				return nil, fmt.Errorf("seq %d takes an order that is %s to %s, courier %q to %q", r.Seq, before.Status, after.Status, before.AgentID, after.AgentID)
 			}
 			l.orders[r.Stream.ID] = after
@@ -332,7 +345,7 @@ func TestWhateverIsAskedTheBooksBalance(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		for _, s := range drawSteps(1, 120).Draw(rt, "steps") {
+		for _, s := range drawSteps(rt) {
 			if err := w.ask(t.Context(), s); err != nil {
 				rt.Fatal(err)
 			}

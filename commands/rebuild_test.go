@@ -45,8 +45,7 @@ func TestAReadModelRebuiltFromNothingIsTheOneKeptLive(t *testing.T) {
 		wg.Go(func() {
 			random := rand.New(rand.NewPCG(7, uint64(side)))
 			for range each {
-				s := step{What: whats[random.IntN(len(whats))], Who: random.IntN(6), Which: random.IntN(51), N: random.IntN(51)}
-				if err := w.ask(t.Context(), s); err != nil {
+				if err := w.ask(t.Context(), stepOf(random)); err != nil {
 					t.Error(err)
 				}
 			}
