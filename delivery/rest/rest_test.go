@@ -107,7 +107,7 @@ func (w *world) Verify(_ context.Context, raw string) (auth.Identity, error) {
 	return id, nil
 }
 
-func (w *world) handler(t *testing.T, change ...func(*Config)) http.Handler {
+func (w *world) handler(t testing.TB, change ...func(*Config)) http.Handler {
 	t.Helper()
 	cfg := Config{
 		Verifier: w, Commands: w, Views: w, Feed: w, Ready: w, Origins: []string{"https://shop.example"},
