@@ -185,6 +185,7 @@ func TestListeningGoesOnAfterARestart(t *testing.T) {
 	_, env["PORT"], _ = strings.Cut(strings.TrimPrefix(s.url, "http://"), ":") // where it comes back
 	shop := shop{server: s, product: s.openShop(t), admin: tokenFor(t, "boss", domain.RoleAdmin), ada: tokenFor(t, "ada", domain.RoleCustomer)}
 	order := shop.place(t, shop.ada)
+	shop.await(t, 4) // the entry in ada's inbox
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -194,11 +195,11 @@ func TestListeningGoesOnAfterARestart(t *testing.T) {
 		ended <- run(ctx, []string{"listen", "--token", shop.ada, "--last-seq", "0", "--room", "order:" + order}, env.getenv, &out, io.Discard)
 	}()
 	shop.move(t, order, "confirmed")
-	parttest.Eventually(t, "two events", func() bool { return len(out.events(t)) == 2 })
+	parttest.Eventually(t, "four events", func() bool { return len(out.events(t)) >= 4 })
 	s.stop()
 	shop.server = start(t, env)
 	shop.move(t, order, "preparing")
-	parttest.Eventually(t, "the third", func() bool { return len(out.events(t)) >= 3 })
+	parttest.Eventually(t, "the other two", func() bool { return len(out.events(t)) >= 6 })
 	cancel()
 	select {
 	case err := <-ended:
@@ -208,7 +209,8 @@ func TestListeningGoesOnAfterARestart(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("it does not end")
 	}
-	want := "business:status:update, order:status:update confirmed, order:status:update preparing"
+	want := "business:status:update, notification:new, order:status:update confirmed, notification:new, " +
+		"order:status:update preparing, notification:new"
 	if got := strings.Join(out.events(t), ", "); got != want {
 		t.Errorf("printed %s\nwant %s", got, want)
 	}
