@@ -17,6 +17,7 @@ type client struct {
 	rooms []string
 	last  int64   // what it was last told of; it comes back with that
 	got   []int64 // the seqs of its events, in the order in which they came
+	inbox []int64 // those of them that are entries of its inbox
 	cuts  int
 }
 
@@ -83,6 +84,9 @@ func (k *connection) next() (received, error) {
 		}
 		c.last = *f.Seq
 		c.got = append(c.got, *f.Seq)
+		if f.Event == "notification:new" {
+			c.inbox = append(c.inbox, *f.Seq)
+		}
 	case f.Event == "caught_up" || f.Event == "checkpoint":
 		if err := json.Unmarshal(f.Data, &data); err != nil || data.Seq < c.last {
 			return f, faultError(fmt.Sprintf("last told of %d, then came %s", c.last, text))

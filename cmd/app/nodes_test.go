@@ -1,15 +1,21 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/domain/inbox"
+	"github.com/orderlog/orderlog/domain/order"
 	"github.com/orderlog/orderlog/eventstore"
+	"github.com/orderlog/orderlog/internal/parttest"
 	"github.com/orderlog/orderlog/internal/pgtest"
 	"github.com/orderlog/orderlog/projections"
 )
@@ -43,6 +49,66 @@ func checkLog(t *testing.T, store *eventstore.Store, commands []answered) []even
 		}
 	}
 	return log
+}
+
+// atRest waits until what the program does by itself has come to the end of the log: when nobody asks for anything,
+// nothing is appended any more.
+func atRest(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	parttest.Eventually(t, "the inbox to be written up to the end of the log", func() bool {
+		lags, err := projections.Lags(t.Context(), pool)
+		i := slices.IndexFunc(lags, func(l projections.Lag) bool { return l.Group == projections.GroupInbox })
+		return err == nil && i >= 0 && lags[i].Position == lags[i].Head
+	})
+}
+
+// checkInboxes requires of a log at rest that each event of an order led to one entry in its customer's inbox, and that
+// the entries of each customer are in the order of what they tell of. It returns their seqs by customer.
+func checkInboxes(t *testing.T, log []eventstore.Recorded) map[string][]int64 {
+	t.Helper()
+	untold := map[string]eventstore.Recorded{} // events of orders by id, as the entries name them
+	newest := map[string]int64{}               // by customer, what its newest entry tells of
+	entries := map[string][]int64{}
+	for _, e := range log {
+		var data struct {
+			UserID, CustomerID string
+			OrderID            uuid.UUID
+		}
+		var meta eventstore.Meta
+		if err := json.Unmarshal(e.Data, &data); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(e.Meta, &meta); err != nil {
+			t.Fatal(err)
+		}
+		switch e.Stream.Type {
+		case order.StreamType:
+			untold[e.ID.String()] = e
+		case inbox.StreamType:
+			cause, ok := untold[meta.CausationID]
+			if !ok {
+				t.Fatalf("the entry at seq %d tells of event %q, which is told of already or is none of an order", e.Seq, meta.CausationID)
+			}
+			delete(untold, meta.CausationID)
+			var of struct{ CustomerID string }
+			if err := json.Unmarshal(cause.Data, &of); err != nil {
+				t.Fatal(err)
+			}
+			if data.UserID != of.CustomerID || data.OrderID != cause.Stream.ID {
+				t.Errorf("the entry at seq %d is %s's on order %s, and tells of %s of %s's order %s",
+					e.Seq, data.UserID, data.OrderID, cause.Type, of.CustomerID, cause.Stream.ID)
+			}
+			if cause.Seq < newest[data.UserID] {
+				t.Errorf("%s is told of seq %d after it was told of seq %d", data.UserID, cause.Seq, newest[data.UserID])
+			}
+			newest[data.UserID] = cause.Seq
+			entries[data.UserID] = append(entries[data.UserID], e.Seq)
+		}
+	}
+	for _, e := range untold {
+		t.Errorf("nobody is told of %s at seq %d", e.Type, e.Seq)
+	}
+	return entries
 }
 
 // TestKillingTheServerLosesNothingThatWasAnswered kills it with SIGKILL in the middle of appends, ten times.
@@ -110,7 +176,9 @@ func TestKillingTheServerLosesNothingThatWasAnswered(t *testing.T) {
 	}
 
 	pool := pgtest.Pool(t, url)
+	atRest(t, pool)
 	log := checkLog(t, eventstore.Open(pool, eventstore.Options{}), done)
+	entries := checkInboxes(t, log)
 	feed := projections.NewFeedLog(pool)
 	awaitFeed(t, feed, int64(len(log)))
 	over.Store(true)
@@ -120,7 +188,7 @@ func TestKillingTheServerLosesNothingThatWasAnswered(t *testing.T) {
 		if err := sub.finish(t.Context(), current.Load().url); err != nil {
 			t.Error(err)
 		}
-		deliveries += sub.check(t, feed)
+		deliveries += sub.check(t, feed, entries)
 	}
 	t.Logf("%d kills, %d commands answered, %d not, %d events in the log, %d deliveries", kills, len(done), unanswered, len(log), deliveries)
 }
@@ -192,8 +260,14 @@ func TestTwoNodesOnOneDatabase(t *testing.T) {
 	if n := writers * each; confirmed != n || refused != n {
 		t.Errorf("of %d steps asked for twice %d were taken and %d refused", n, confirmed, refused)
 	}
-	log := checkLog(t, eventstore.Open(pgtest.Pool(t, url), eventstore.Options{}), done)
-	if want := 2 + 2*writers*each; len(log) != want {
+	pool := pgtest.Pool(t, url)
+	atRest(t, pool)
+	log := checkLog(t, eventstore.Open(pool, eventstore.Options{}), done)
+	entries := checkInboxes(t, log)
+	if want := 2 + 4*writers*each; len(log) != want { // an order placed and confirmed, and an entry for either
 		t.Errorf("the log has %d events, want %d", len(log), want)
+	}
+	if len(entries) != writers {
+		t.Errorf("%d customers have entries in their inbox, want %d", len(entries), writers)
 	}
 }

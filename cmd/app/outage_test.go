@@ -7,9 +7,14 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/eventstore"
 	"github.com/orderlog/orderlog/internal/localpg"
 	"github.com/orderlog/orderlog/internal/parttest"
+	"github.com/orderlog/orderlog/internal/pgtest"
+	"github.com/orderlog/orderlog/projections"
 )
 
 // While the database is away commands are refused in words; what was answered is there when it is back, and
@@ -49,17 +54,33 @@ func outage(t *testing.T, end func(*testing.T, *localpg.Server)) {
 	s := start(t, serverSettings(pg.URL("")))
 	product := s.openShop(t)
 	customer := tokenFor(t, "carl", domain.RoleCustomer)
-	var before answer
+	var placed []answered
+	unknown := 0 // orders that may have been stored, and the caller was told so
+	place := func() (answer, error) {
+		a, err := s.call(t.Context(), "POST", "/api/v1/orders", customer, orderOf(product))
+		if err == nil && a.status == http.StatusCreated {
+			placed = append(placed, answered{uuid.MustParse(a.body["id"].(string)), a.seq()})
+		}
+		if err == nil && a.body["code"] == "outcome_unknown" {
+			unknown++
+		}
+		return a, err
+	}
 	for range 20 {
-		before = s.must(t, http.StatusCreated, "POST", "/api/v1/orders", customer, orderOf(product))
+		if a, err := place(); err != nil || a.status != http.StatusCreated {
+			t.Fatalf("an order is answered %v, %v", a, err)
+		}
 	}
 
-	admin := &client{token: tokenFor(t, "ada", domain.RoleAdmin)}
+	admin := &subscriber{
+		client: &client{token: tokenFor(t, "ada", domain.RoleAdmin)}, name: "ada",
+		channels: []string{projections.ChannelAll, projections.ChannelRole(domain.RoleAdmin), projections.ChannelUser("ada")},
+	}
 	conn, err := admin.connect(t.Context(), s.url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for admin.last < before.seq() {
+	for admin.last < placed[len(placed)-1].seq {
 		if _, err := conn.next(); err != nil {
 			t.Fatal(err)
 		}
@@ -68,18 +89,13 @@ func outage(t *testing.T, end func(*testing.T, *localpg.Server)) {
 	end(t, pg)
 	var refused answer
 	parttest.Eventually(t, "commands to be refused", func() bool { // what is left of a killed server may still do some
-		if refused, err = s.call(t.Context(), "POST", "/api/v1/orders", customer, orderOf(product)); refused.status == http.StatusCreated {
-			before = refused
-		}
+		refused, err = place()
 		return err != nil || refused.status != http.StatusCreated
 	})
 	if err != nil || refused.status != http.StatusServiceUnavailable {
 		t.Errorf("without a database a command is answered %v, %v", refused, err)
 	}
-	unknown := int64(0) // orders that may have been stored, and the caller was told so
-	if refused.body["code"] == "outcome_unknown" {
-		unknown = 1
-	} else if refused.body["code"] != "unavailable" || refused.header.Get("Retry-After") == "" {
+	if refused.body["code"] != "outcome_unknown" && (refused.body["code"] != "unavailable" || refused.header.Get("Retry-After") == "") {
 		t.Errorf("without a database a command is answered %v, Retry-After %q", refused.body, refused.header.Get("Retry-After"))
 	}
 	s.must(t, http.StatusServiceUnavailable, "GET", "/ready", "", nil)
@@ -93,12 +109,9 @@ func outage(t *testing.T, end func(*testing.T, *localpg.Server)) {
 	defer conn.cut() // first: the server waits for a client to take its leave
 	var after answer
 	parttest.Eventually(t, "commands to be taken again", func() bool {
-		after, err = s.call(t.Context(), "POST", "/api/v1/orders", customer, orderOf(product))
+		after, err = place()
 		return err == nil && after.status == http.StatusCreated
 	})
-	if next := before.seq() + 1; after.seq() < next || after.seq() > next+unknown { // nothing that was answered is gone, and what was refused is not there
-		t.Errorf("the last order before the outage has seq %d, the first one after it %d", before.seq(), after.seq())
-	}
 	for admin.last < after.seq() { // on the connection that was there all the time
 		if _, err := conn.next(); err != nil {
 			t.Fatal(err)
@@ -108,4 +121,16 @@ func outage(t *testing.T, end func(*testing.T, *localpg.Server)) {
 		a, err := s.call(t.Context(), "GET", "/ready", "", nil)
 		return err == nil && a.status == http.StatusOK
 	})
+
+	// Nothing that was answered is gone, what was refused is not there, and all of it is told of.
+	pool := pgtest.Pool(t, pg.URL(""))
+	atRest(t, pool)
+	log := checkLog(t, eventstore.Open(pool, eventstore.Options{}), placed)
+	entries := checkInboxes(t, log)
+	if n := len(entries["carl"]); n < len(placed) || n > len(placed)+unknown {
+		t.Errorf("the log has %d orders: %d were answered, and %d may be there", n, len(placed), unknown)
+	}
+	feed := projections.NewFeedLog(pool)
+	awaitFeed(t, feed, int64(len(log)))
+	admin.check(t, feed, entries)
 }
