@@ -40,12 +40,15 @@ func (c *counters) of(event string) *atomic.Int64 {
 // handOut counts frames. Those of one event that follow each other are counted at once.
 func (c *counters) handOut(frames []*Frame) {
 	c.delivered.Add(int64(len(frames)))
-	for from, to := 0, 0; from < len(frames); from = to {
-		for to = from + 1; to < len(frames) && frames[to].sent == frames[from].sent; to++ {
+	for len(frames) > 0 {
+		sent, n := frames[0].sent, 1
+		for n < len(frames) && frames[n].sent == sent {
+			n++
 		}
-		if sent := frames[from].sent; sent != nil {
-			sent.Add(int64(to - from))
+		if sent != nil {
+			sent.Add(int64(n))
 		}
+		frames = frames[n:]
 	}
 }
 

@@ -40,6 +40,7 @@ func TestConnectionsThatEndedAreCountedByTheirCode(t *testing.T) {
 			if err := c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(patience)); err != nil {
 				t.Error(err)
 			}
+			_, _ = c.next() // its answer
 		}
 	}
 	want := map[int]int64{}
@@ -47,8 +48,8 @@ func TestConnectionsThatEndedAreCountedByTheirCode(t *testing.T) {
 		code int
 		how  func(*client)
 	}{
-		{4400, func(c *client) { c.say("nonsense") }},
-		{4401, func(c *client) { c.say(`{"event":"ping"}`) }},
+		{4400, func(c *client) { c.say("nonsense"); c.expectClose(4400, "bad_message") }},
+		{4401, func(c *client) { c.say(`{"event":"ping"}`); c.expectClose(4401, "unauthenticated") }},
 		{1000, bye(1000)},
 		{1001, bye(1001)},
 		{0, bye(4409)}, // its own idea
