@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/apischema"
 )
 
 const bearer = "bearer"
@@ -46,6 +47,7 @@ func (m ownDescription) HandleFunc(pattern string, handler func(http.ResponseWri
 
 func (s *server) describe(api huma.API) {
 	spec := api.OpenAPI()
+	apischema.Narrow(spec.Components.Schemas)
 	requireSeq(spec)
 	s.document("GET /openapi.json", "application/openapi+json", func() ([]byte, error) { return json.Marshal(spec) })
 	s.document("GET /openapi.yaml", "application/openapi+yaml", spec.YAML)

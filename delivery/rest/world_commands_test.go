@@ -72,7 +72,7 @@ func (w *world) ProviderEvent(_ context.Context, req commands.Request, cmd comma
 }
 
 func (w *world) SetCourierStatus(_ context.Context, req commands.Request, cmd commands.SetCourierStatus) (commands.Outcome[courier.Courier], error) {
-	return command(w, req, cmd, courier.Courier{ID: req.Actor.UserID, Status: courier.Status(cmd.Status)})
+	return command(w, req, cmd, courier.Courier{ID: req.Actor.UserID, Status: courier.Status(cmd.Status), Chosen: courier.Status(cmd.Status)})
 }
 
 func (w *world) ReportLocation(_ context.Context, req commands.Request, cmd commands.ReportLocation) (commands.Outcome[commands.Location], error) {

@@ -75,7 +75,7 @@ func (w *world) Courier(ctx context.Context, id string) (courier.Courier, int64,
 }
 
 func (w *world) Couriers(ctx context.Context, q projections.CourierQuery) (projections.List[courier.Courier], error) {
-	return projections.List[courier.Courier]{Items: []courier.Courier{{ID: "ravi"}}, Next: w.more, Seq: 42}, w.query(ctx, q)
+	return projections.List[courier.Courier]{Items: []courier.Courier{{ID: "ravi", Status: courier.StatusOnline, Chosen: courier.StatusOnline}}, Next: w.more, Seq: 42}, w.query(ctx, q)
 }
 
 func (w *world) Track(ctx context.Context, q projections.TrackQuery) (projections.List[projections.TrackPoint], error) {

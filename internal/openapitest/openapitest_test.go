@@ -94,6 +94,7 @@ func TestAnswersThatAreNot(t *testing.T) {
 	}{
 		"a field is missing":            {"GET", path, 200, []string{asJSON, seqOf42}, `{"id":"0190c0de-0000-7000-8000-000000000001"}`, "price"},
 		"a field of another type":       {"GET", path, 200, []string{asJSON, seqOf42}, strings.Replace(dish, "9000", `"9000"`, 1), "integer"},
+		"null for what is never null":   {"GET", path, 200, []string{asJSON, seqOf42}, strings.Replace(dish, "9000", "null", 1), "null"},
 		"a field nobody described":      {"GET", path, 200, []string{asJSON, seqOf42}, strings.Replace(dish, "note", "secret", 1), "secret"},
 		"an id that is none":            {"GET", path, 200, []string{asJSON, seqOf42}, strings.Replace(dish, "0190c0de", "dosa", 1), "uuid"},
 		"a header is missing":           {"GET", path, 200, []string{asJSON}, dish, "X-Seq"},
