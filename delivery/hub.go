@@ -3,7 +3,11 @@
 // A Hub tails the log once a node and keeps the newest frames in a ring. A Subscription is a cursor over some
 // channels; it guarantees that it hands out every notification of its channels after its cursor, once, in rising
 // order of seq, or else fails with ErrExpired because retention has dropped some. Whether a frame comes from
-// the database, from the ring or live from the tail is hidden, and no moment between them loses or repeats one.
+// the database, from the ring or live from the tail is hidden, and no moment between them loses or repeats one. Who
+// catches up is spared the places of an order that a newer one replaces.
+//
+// A right that the log takes away ends at once: from the publication of its end on, a subscription hands out nothing
+// that only the lost channel carries, and says that it has left it.
 //
 // Memory is bounded: the ring by frames and bytes, a subscription's queue by frames. A subscription whose
 // consumer is slow loses its queue, not its frames: it reads them again after its cursor.
