@@ -60,6 +60,9 @@ func simulate(ctx context.Context, env environment, args []string) error {
 		}
 	}
 	report, err := simulation.Run(ctx, s)
+	if report == nil {
+		return err
+	}
 	if wrote := report.Write(env.stdout); err == nil {
 		err = wrote
 	}

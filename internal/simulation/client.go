@@ -74,7 +74,6 @@ func (c *client) run(ctx context.Context) {
 		}
 		if registered {
 			attempt = 0
-			c.stats.lost.Add(1)
 		}
 		wait := min(50*time.Millisecond<<min(attempt, 8), backoffMax)
 		wait = wait/2 + rand.N(wait/2)

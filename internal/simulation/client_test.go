@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -339,5 +340,34 @@ func TestARoomThatIsRefusedIsNotAskedForAgain(t *testing.T) {
 		if !strings.Contains(string(s.asked[n]), want) {
 			t.Errorf("registration %d was %s, want %s", n+1, s.asked[n], want)
 		}
+	}
+}
+
+func TestAHistoryThatIsBrokenIsNotTaken(t *testing.T) {
+	t.Parallel()
+	event := func(prev, seq int64) string {
+		return encoded(prev, news{seq, nil, "payment:received", `{"orderId":"o"}`})
+	}
+	for name, tc := range map[string]struct {
+		room, events, more string
+		ok                 bool
+	}{
+		"whole":              {"order:o", event(2, 3) + "," + event(3, 5), "false", true},
+		"one left out":       {"order:o", event(2, 3) + "," + event(4, 5), "false", false},
+		"in the wrong order": {"order:o", event(2, 3) + "," + event(3, 3), "false", false},
+		"beyond its end":     {"order:o", event(2, 7), "false", false},
+		"of another room":    {"order:p", event(2, 3), "false", false},
+		"cut short":          {"order:o", event(2, 3), "true", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := &client{journal: newJournal()}
+			c.journal.registered("L", 2, false, nil)
+			c.journal.joining("order:o", false)
+			data := fmt.Sprintf(`{"room":%q,"seq":6,"events":[%s],"more":%s}`, tc.room, tc.events, tc.more)
+			if err := c.joined("order:o", 2, frame{Data: json.RawMessage(data)}); (err == nil) != tc.ok || c.journal.inRoom("order:o") != tc.ok {
+				t.Errorf("is taken with %v", err)
+			}
+		})
 	}
 }

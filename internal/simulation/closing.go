@@ -60,7 +60,6 @@ func (e *evening) abandon(ctx context.Context) error {
 			if err := e.giveUp(ctx, o, e.admin(o).user, "The evening was cut short"); err != nil {
 				return fmt.Errorf("order %d cannot be cancelled: %w", o.number, err)
 			}
-			e.stats.cancelled.Add(1)
 			if all := o.captured - o.refunded; all > 0 {
 				return e.refund(ctx, o, all, "The evening was cut short")
 			}

@@ -44,7 +44,7 @@ func (e *evening) pickUp(ctx context.Context, o *order) error {
 		return err
 	}
 	data := map[string]any{"deliveryId": o.courier.id}
-	joined, err := device.join(ctx, "delivery:"+o.courier.id, "join:delivery", data, o.placedSeq)
+	joined, err := device.join(ctx, "delivery:"+o.courier.id, "join:delivery", data, noPast)
 	if joined {
 		o.tracked = o.courier.id
 	}

@@ -164,6 +164,7 @@ func (e *evening) giveUp(ctx context.Context, o *order, by *user, reason string)
 		return fmt.Errorf("it was cancelled and is %s", now.Status)
 	}
 	o.status = "cancelled"
+	e.stats.cancelled.Add(1)
 	if o.withOffer {
 		e.shop.offer.uses.Add(-1)
 	}

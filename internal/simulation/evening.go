@@ -50,7 +50,7 @@ const atOnce = 32 // how much is done at once where nothing else bounds it
 
 func newEvening(cfg Config) *evening {
 	if cfg.Couriers <= 0 {
-		cfg.Couriers = max(3, min(cfg.Clients/3, 100))
+		cfg.Couriers = max(4, min(cfg.Clients/2, 100))
 	}
 	e := &evening{
 		cfg: cfg, tag: uuid.NewString()[:8], api: newAPI(cfg.URL), stats: &stats{},

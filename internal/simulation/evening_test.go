@@ -157,6 +157,9 @@ func TestProgressOnATerminalIsOneLine(t *testing.T) {
 			if said := out.String(); !strings.HasPrefix(said, tc.begins) || !strings.HasSuffix(said, tc.end) {
 				t.Errorf("at width %d it said %q…", tc.width, said[:min(len(said), 80)])
 			}
+			if tc.width > 0 && strings.Count(out.String(), "\r") < 50 {
+				t.Error("it is rewritten less than five times a second")
+			}
 			if lines := strings.Count(out.String(), "\n"); (tc.width > 0) != (lines == 0) || lines > 2 {
 				t.Errorf("at width %d it said %d lines in 11 s", tc.width, lines)
 			}
@@ -222,9 +225,9 @@ func TestTheReportFailsOnWhatIsWrong(t *testing.T) {
 func TestARunThatCannotBegin(t *testing.T) {
 	t.Parallel()
 	s := newFakeServer(t) // which has a feed and no webhook
-	r, err := Run(t.Context(), Config{URL: s.url, Orders: 1, Clients: 1, Sign: someone("admin", "x").sign, WebhookSecret: []byte("k")})
-	if err == nil || r == nil || r.Err() == nil {
-		t.Errorf("ended with %v", err)
+	report, err := Run(t.Context(), Config{URL: s.url, Orders: 1, Clients: 1, Sign: someone("admin", "x").sign, WebhookSecret: []byte("k")})
+	if err == nil || report != nil {
+		t.Errorf("ended with %v and reported %+v", err, report)
 	}
 }
 

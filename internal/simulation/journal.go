@@ -40,6 +40,7 @@ func (i interval) holds(seq int64) bool { return i.from < seq && seq <= i.to }
 // stay is a time in a room. What lies in may can have come because of it, what lies in must has to.
 type stay struct {
 	may, must interval
+	noPast    bool // the room counts from the moment on in which the server lets the client in, and in again
 	joined    bool // the server has said so
 	leaving   bool // it was asked to end
 }
@@ -74,6 +75,7 @@ func (j *journal) registered(log string, seq int64, resumed bool, refused []stri
 	j.begin(seq)
 	if resumed {
 		j.replay = j.cursor
+		j.forgetPast()
 	}
 	for _, room := range refused {
 		j.left(room)
@@ -132,10 +134,20 @@ func (j *journal) resync(seq int64) {
 }
 
 // joining notes that a room is asked for.
-func (j *journal) joining(room string) {
+func (j *journal) joining(room string, noPast bool) {
 	j.rooms[room] = append(j.rooms[room], &stay{
-		may: interval{j.cursor, never}, must: interval{never, never},
+		may: interval{j.cursor, never}, must: interval{never, never}, noPast: noPast,
 	})
+}
+
+// forgetPast notes that rooms without a past are begun anew. The server does not say from which seq on they count, so
+// they owe nothing any more.
+func (j *journal) forgetPast() {
+	for room := range j.rooms {
+		if s := j.current(room); s != nil && s.noPast {
+			s.must.to = min(s.must.to, j.cursor)
+		}
+	}
 }
 
 // joined notes that the server lets the client into a room, from seq on.

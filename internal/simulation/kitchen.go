@@ -110,13 +110,17 @@ func (e *evening) assign(ctx context.Context, o *order) error {
 	return err
 }
 
-// move gives an order to another courier, if one is free. The first may then follow it no longer.
+// move gives an order to another courier, if one comes free soon. The first may then follow it no longer.
 func (e *evening) move(ctx context.Context, o *order) error {
 	var second *courier
+	late := time.NewTimer(2 * time.Second)
+	defer late.Stop()
 	select {
 	case second = <-e.free:
-	default:
+	case <-late.C:
 		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	first := o.courier
 	o.courier = second

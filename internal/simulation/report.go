@@ -16,6 +16,7 @@ type Report struct {
 	took     time.Duration
 	clients  int
 	people   int // customers
+	couriers int
 	stats    *stats
 	result   verdict
 	proven   bool
@@ -26,7 +27,7 @@ type Report struct {
 
 func (e *evening) report(took time.Duration) *Report {
 	r := &Report{
-		cfg: e.cfg, took: took, clients: len(e.clients), people: len(e.customers), stats: e.stats, result: e.result, proven: e.proven,
+		cfg: e.cfg, took: took, clients: len(e.clients), people: len(e.customers), couriers: len(e.couriers), stats: e.stats, result: e.result, proven: e.proven,
 		retried: e.api.retried.Load(),
 	}
 	r.faults, r.faultSum = e.stats.faults()
@@ -62,8 +63,8 @@ func (r *Report) Write(w io.Writer) error {
 		s.captured.Load(), money(s.capturedSum.Load()), s.refunds.Load(), money(s.refundedSum.Load()), s.failedPayments.Load(),
 		s.webhooks.Load(), s.repeats.Load())
 	p.line("Couriers reported %d points, %d were kept. Customers read %d notifications one by one.", s.points.Load(), s.kept.Load(), s.read.Load())
-	p.line("%d connections (%d customers, %d couriers, 2 admins) were lost %d times, %d of them cut here, and came back with their lastSeq %d times; %d tokens were refreshed; %d requests were tried again.",
-		r.clients, r.people, r.cfg.Couriers, s.lost.Load(), s.cut.Load(), s.resumed.Load(), s.refreshed.Load(), r.retried)
+	p.line("%d connections (of %d customers, %d couriers, 2 admins) were cut %d times, and clients came back with their lastSeq %d times; %d tokens were refreshed; %d requests were tried again.",
+		r.clients, r.people, r.couriers, s.cut.Load(), s.resumed.Load(), s.refreshed.Load(), r.retried)
 	if r.proven {
 		p.line("Compared with GET /feed: %d events for all connections together, %d locations left out of a catch-up because newer ones followed.",
 			r.result.events, r.result.superseded)

@@ -54,6 +54,15 @@ func TestARideIsSmooth(t *testing.T) {
 	})
 }
 
+func TestHeadingsAreThoseOfACompass(t *testing.T) {
+	t.Parallel()
+	for want, to := range map[float64]place{0: {0, 5}, 45: {3, 3}, 90: {7, 0}, 180: {0, -1}, 270: {-2, 0}} {
+		if got := bearing(place{}, to); math.Abs(got-want) > 1e-9 {
+			t.Errorf("the way to %v is %.1f°, want %.1f°", to, got, want)
+		}
+	}
+}
+
 func TestARideIsPressedIntoSomePoints(t *testing.T) {
 	t.Parallel()
 	way := make([]fix, 100)

@@ -36,6 +36,7 @@ func (c *client) session(ctx context.Context) (registered bool, err error) {
 	c.conn = conn
 	message := c.registration(token)
 	resumed := c.journal.begun
+	back := c.journal.log != ""
 	c.mu.Unlock()
 
 	ended := make(chan struct{})
@@ -61,6 +62,9 @@ func (c *client) session(ctx context.Context) (registered bool, err error) {
 			return registered, c.judge(err)
 		}
 		now, err := c.take(text, resumed)
+		if now && back {
+			c.stats.resumed.Add(1)
+		}
 		registered = registered || now
 		if err != nil {
 			return registered, err

@@ -26,7 +26,7 @@ import (
 
 // Bounds of a Config.
 const (
-	MaxOrders  = 1_000_000
+	MaxOrders  = 100_000
 	MaxClients = 20_000
 )
 
@@ -76,11 +76,14 @@ func Reachable(ctx context.Context, url string) error {
 	return nil
 }
 
-// Run carries out the evening and the comparison. It answers with a report of how far it came also when it fails.
-// When ctx ends, no more is ordered, what is under way is cancelled, and the report is of what was so far.
+// Run carries out the evening and the comparison. It answers with a report of how far it came also when it fails, and
+// with none when it could not begin. When ctx ends, no more is ordered, what is under way is cancelled, and the report is of what was so far.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	e := newEvening(cfg)
 	defer e.api.close()
+	if err := e.knock(ctx); err != nil {
+		return nil, err
+	}
 	began := time.Now()
 	err := e.run(ctx)
 	r := e.report(time.Since(began))
@@ -89,9 +92,6 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 }
 
 func (e *evening) run(ctx context.Context) error {
-	if err := e.knock(ctx); err != nil {
-		return err
-	}
 	// The connections stay until the last event has come, also when the evening ends early.
 	crowd, sendHome := context.WithCancel(context.WithoutCancel(ctx))
 	joined := e.connect(crowd)

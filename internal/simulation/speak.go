@@ -45,9 +45,6 @@ func (c *client) frame(f frame, resumed bool) (registered bool, err error) {
 	case "registered":
 		c.online = true
 		c.stats.online.Add(1)
-		if resumed {
-			c.stats.resumed.Add(1)
-		}
 		c.journal.registered(data.Log, data.Seq, resumed, data.Refused)
 		return true, nil
 	case "caught_up", "checkpoint":
@@ -155,10 +152,15 @@ func (c *client) ask(ctx context.Context, event string, data any, before func(),
 	}
 }
 
-// join asks for a room and what it carried after a seq. false means that the connection was lost, or that the server
+// noPast is for a room whose user may not see what it carried before: a courier's, for a customer.
+const noPast = -1
+
+// join asks for a room and what it carried after a seq, or noPast. false means that the connection was lost, or that the server
 // does not let this user in (any more), or that enough was sent for now: a user can do without.
 func (c *client) join(ctx context.Context, room, event string, data map[string]any, after int64) (bool, error) {
-	data["lastSeq"] = after
+	if after != noPast {
+		data["lastSeq"] = after
+	}
 	c.mu.Lock()
 	there := c.journal.current(room) != nil
 	c.mu.Unlock()
@@ -166,7 +168,7 @@ func (c *client) join(ctx context.Context, room, event string, data map[string]a
 		return false, nil
 	}
 	var broken error
-	_, err := c.ask(ctx, event, data, func() { c.journal.joining(room) }, func(f frame) {
+	_, err := c.ask(ctx, event, data, func() { c.journal.joining(room, after == noPast) }, func(f frame) {
 		if f.Error == nil {
 			broken = c.joined(room, after, f)
 		}
@@ -199,6 +201,9 @@ func (c *client) joined(room string, after int64, f frame) error {
 	}
 	if a.Room != room {
 		return fmt.Errorf("a join of %s was answered for %q", room, a.Room)
+	}
+	if after == noPast {
+		after = a.Seq
 	}
 	h := answered{room: room, within: interval{after, a.Seq}}
 	prev := after

@@ -8,13 +8,12 @@ import (
 
 // stats counts what happens while the evening goes on. It is safe for concurrent use.
 type stats struct {
-	placed, delivered, cancelled, failed atomic.Int64 // orders; failed are those that did not go as they should
+	placed, delivered, cancelled atomic.Int64 // orders
 
 	events    atomic.Int64 // over sockets
 	online    atomic.Int64 // connections now
-	lost      atomic.Int64 // connections that ended although the client was not done
-	cut       atomic.Int64 // of these, by the simulation itself
-	resumed   atomic.Int64 // registrations with a lastSeq after the first
+	cut       atomic.Int64 // by the simulation itself
+	resumed   atomic.Int64 // registrations after a client's first, with its lastSeq
 	refreshed atomic.Int64 // tokens
 
 	points, kept                      atomic.Int64 // of couriers
