@@ -169,6 +169,12 @@ func (l loader) message(ref string) (event string, schema *jsonschema.Schema, er
 	return message.Payload.Properties.Event.Const, schema, err
 }
 
+// Sends says whether the server may send an event, Receives whether it understands one.
+func (c *Checker) Sends(event string) bool { return c.sent[event] != nil }
+
+// Receives is described at Sends.
+func (c *Checker) Receives(event string) bool { return c.received[event].message != nil }
+
 // Conversation is what goes over one connection. It remembers which message an acknowledgement is of, and so is not
 // safe for concurrent use by several who send, or several who receive; one of each is fine.
 type Conversation struct {
