@@ -98,28 +98,34 @@ func (s *Subscription) Channels() int {
 
 // Leave removes a channel: nothing is handed out for its sake afterwards, not even what is queued, nor that it ended.
 func (s *Subscription) Leave(channel string) {
-	s.Unjoin(channel)
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forgetLeftLocked(channel)
+	s.left = slices.DeleteFunc(s.left, func(c string) bool { return c == channel })
+	if j, ok := s.joins[channel]; ok {
+		j.ended = nil
+	}
+	s.leaveLocked(channel)
 }
 
-// Unjoin is Leave for a channel whose joining goes wrong before it is answered: that an earlier stay ended is still told.
+// Unjoin takes a joining back that was the first and is not answered yet. That an earlier stay ended is still told.
 func (s *Subscription) Unjoin(channel string) {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if j, ok := s.joins[channel]; ok {
-		j.ended = false
+		j.ended = slices.DeleteFunc(j.ended, func(behind int) bool { return behind == j.unanswered })
 	}
-	if s.channels.has(channel) {
-		s.leaveLocked(channel)
-	}
+	s.leaveLocked(channel)
 }
 
 // leaveLocked removes a channel. The hub's lock is held.
 func (s *Subscription) leaveLocked(channel string) {
+	if !s.channels.has(channel) {
+		return
+	}
 	s.settle()
 	s.channels = s.channels.without(channel)
 	s.hub.detachLocked(s, channel)

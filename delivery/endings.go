@@ -68,7 +68,7 @@ func (s *Subscription) endRight(channel string, others ...string) {
 	}
 	s.leaveLocked(channel)
 	if j, ok := s.joins[channel]; ok {
-		j.ended = true
+		j.ended = append(j.ended, j.unanswered)
 		return
 	}
 	s.tellLeftLocked(channel)
@@ -81,10 +81,6 @@ func (s *Subscription) tellLeftLocked(channel string) {
 	s.signal()
 }
 
-func (s *Subscription) forgetLeftLocked(channel string) {
-	s.left = slices.DeleteFunc(s.left, func(c string) bool { return c == channel })
-}
-
 // End takes the subscription out of a channel that it has lost the right to, and has its consumer told so.
 func (s *Subscription) End(channel string) {
 	s.hub.mu.Lock()
@@ -92,20 +88,21 @@ func (s *Subscription) End(channel string) {
 	s.endRight(channel)
 }
 
-// join is a channel's joining that the client was not answered yet.
-type join struct {
-	unanswered int  // joined again counts again
-	ended      bool // meanwhile
+// joins are a channel's joinings that the client was not answered yet.
+type joins struct {
+	unanswered int
+	// ended has one for each time that the channel has ended meanwhile: how many answers come before it may be told.
+	ended []int
 }
 
 // expectAnswerLocked keeps back that a channel has ended, so that it is not told before the answer to the joining.
 func (s *Subscription) expectAnswerLocked(channel string) {
 	if s.joins == nil {
-		s.joins = map[string]*join{}
+		s.joins = map[string]*joins{}
 	}
 	j := s.joins[channel]
 	if j == nil {
-		j = &join{}
+		j = &joins{}
 		s.joins[channel] = j
 	}
 	j.unanswered++
@@ -121,13 +118,16 @@ func (s *Subscription) Answered(channel string, joined bool) {
 		return
 	}
 	if joined { // the end of an earlier stay would be taken for this one's
-		s.forgetLeftLocked(channel)
+		s.left = slices.DeleteFunc(s.left, func(c string) bool { return c == channel })
 	}
-	if j.unanswered--; j.unanswered > 0 {
-		return
+	for i := range j.ended {
+		j.ended[i]--
 	}
-	delete(s.joins, channel)
-	if j.ended {
+	if len(j.ended) > 0 && j.ended[0] == 0 {
+		j.ended = j.ended[1:]
 		s.tellLeftLocked(channel)
+	}
+	if j.unanswered--; j.unanswered == 0 {
+		delete(s.joins, channel)
 	}
 }

@@ -48,9 +48,9 @@ type Subscription struct {
 	goal int64
 	// offered is the newest seq that was queued live, so that a frame of several channels is queued once.
 	offered int64
-	told    bool             // that it has caught up
-	left    []string         // channels that ended and are to be told
-	joins   map[string]*join // channels whose joining is not answered yet
+	told    bool              // that it has caught up
+	left    []string          // channels that ended and are to be told
+	joins   map[string]*joins // channels whose joining is not answered yet
 	closed  bool
 	// generation changes with what is to be read, so that a page read for something else is not taken.
 	generation int
