@@ -45,9 +45,14 @@ func (r *reader) check(t tb, feed *deliverytest.Feed, b Batch) {
 	r.left = nil
 	got := seqs(b.Frames)
 	items := feed.Items()
+	first, _ := slices.BinarySearchFunc(items, r.position+1, func(n projections.Notification, seq int64) int { return int(n.Seq - seq) })
+	items = items[first:]
 	var want []int64
 	for i, n := range items {
-		if n.Seq <= r.position || n.Seq > b.Position || !r.wants(n) {
+		if n.Seq > b.Position {
+			break
+		}
+		if !r.wants(n) {
 			continue
 		}
 		if !slices.Contains(got, n.Seq) && slices.ContainsFunc(items[i+1:], func(later projections.Notification) bool { return r.replaces(later, n) }) {

@@ -90,11 +90,11 @@ func (f *Feed) Forget() {
 	f.grown()
 }
 
-// Items returns all notifications there ever were.
+// Items returns all notifications there ever were. They are not to be changed.
 func (f *Feed) Items() []projections.Notification {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.items)
+	return slices.Clip(f.items) // it is only ever appended to
 }
 
 // Head is the seq of the newest event.
