@@ -1,8 +1,6 @@
 package main
 
 import (
-	"net"
-	"strconv"
 	"strings"
 
 	"github.com/orderlog/orderlog/delivery/asyncapi"
@@ -11,24 +9,20 @@ import (
 	"github.com/orderlog/orderlog/projections"
 )
 
-// describeSockets makes the AsyncAPI document of what the program says and understands, out of the tables it works by.
+// describeSockets makes the AsyncAPI document out of the tables that the program itself works by.
 func describeSockets(cfg config.Config) ([]byte, error) {
-	d := asyncapi.Document{
-		Version: version(),
-		Host:    net.JoinHostPort("localhost", strconv.Itoa(cfg.Port)),
-		Failure: ws.Failure{},
-	}
+	d := asyncapi.Document{Version: version(), Host: cfg.Addr(), Failure: ws.Failure{}}
 	for _, e := range projections.Catalogue() {
 		d.Events = append(d.Events, asyncapi.Event{Name: e.Name, Summary: e.Summary, Channels: e.Channels, Data: e.Payload})
 	}
+	for _, e := range ws.ClientEvents() {
+		d.Client = append(d.Client, asyncapi.ClientMessage{
+			Name: e.Name, Summary: e.Summary, Data: e.Data, Ack: e.Ack,
+			Bare: strings.HasPrefix(e.Name, "join:") || strings.HasPrefix(e.Name, "leave:"), // as the clients of before send the id
+		})
+	}
 	for _, m := range ws.ServerMessages() {
 		d.Server = append(d.Server, asyncapi.ServerMessage{Name: m.Name, Summary: m.Summary, Data: m.Data})
-	}
-	for _, m := range ws.ClientEvents() {
-		d.Client = append(d.Client, asyncapi.ClientMessage{
-			Name: m.Name, Summary: m.Summary, Data: m.Data, Ack: m.Ack,
-			Bare: strings.HasPrefix(m.Name, "join:") || strings.HasPrefix(m.Name, "leave:"),
-		})
 	}
 	return asyncapi.Build(d)
 }

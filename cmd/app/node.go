@@ -76,12 +76,21 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 		Hub: n.hub, Verifier: n.verifier, Access: access{service}, Locator: access{service},
 		TrustedProxies: cfg.TrustedProxies, Origins: cfg.ClientOrigins, Logger: log,
 	})
+	sockets, err := describeSockets(cfg)
+	if err != nil {
+		return nil, err
+	}
+	figures := newMetrics(measured{
+		store: n.store.Stats, groups: n.runner.Status, hub: n.hub.Stats, socket: n.socket.Stats,
+		lags: func(ctx context.Context) ([]projections.Lag, error) { return projections.Lags(ctx, pool) },
+	}, log)
 	api, err := rest.New(rest.Config{ //nolint:contextcheck // each request has its own
 		Verifier: n.verifier, Commands: service, Views: n.views, Feed: feedLog, Ready: n,
-		Sockets: sockets{n}, WebhookSecret: cfg.PaymentWebhookSecret,
+		Sockets: connections{n}, WebhookSecret: cfg.PaymentWebhookSecret,
 		BusinessName: cfg.BusinessName, Origins: cfg.ClientOrigins, Logger: log, Version: version(),
 		Frame: rest.Frame{
 			UserLimit: limit(cfg.RateLimitUser), AddressLimit: limit(cfg.RateLimitAddress), TrustedProxies: cfg.TrustedProxies,
+			Metrics: figures.handler(log), Observe: figures.observe, AsyncAPI: sockets,
 		},
 	})
 	if err != nil {
@@ -206,15 +215,15 @@ func actor(user auth.Identity) domain.Actor {
 	return domain.Actor{UserID: user.UserID, Role: user.Role, Name: user.Name}
 }
 
-// sockets are the connections of a node, over whatever they came.
-type sockets struct{ *node }
+// connections are those of a node, over whatever they came.
+type connections struct{ *node }
 
-func (s sockets) ConnectedUsers() []string { return s.socket.Online() }
-func (s sockets) Connections() int64       { return s.socket.Stats().Open }
+func (c connections) ConnectedUsers() []string { return c.socket.Online() }
+func (c connections) Connections() int64       { return c.socket.Stats().Open }
 
 // EventsSent has every event there is, also those that were never sent.
-func (s sockets) EventsSent() map[string]int64 {
-	sent := s.hub.Stats().Sent
+func (c connections) EventsSent() map[string]int64 {
+	sent := c.hub.Stats().Sent
 	for _, e := range projections.Catalogue() {
 		sent[e.Name] += 0
 	}
