@@ -102,8 +102,6 @@ func (s *server) couriers(api huma.API) {
 		found, err := s.cfg.Views.Track(ctx, projections.TrackQuery{OrderID: in.ID, Limit: in.Limit, After: in.Cursor})
 		return listOf(found), err
 	})
-	// Huma takes a pointer to a UUID, which is an array, for the UUID.
-	api.OpenAPI().Components.Schemas.Map()["Courier"].Properties["currentOrder"].Nullable = true
 }
 
 func (s *server) reportLocation(ctx context.Context, c *call, in *locationInput) (*done[keptLocation], error) {

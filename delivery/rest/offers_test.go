@@ -1,6 +1,8 @@
 package rest
 
 import (
+	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +79,25 @@ func TestABoundIsLeftOrSetOrTakenAway(t *testing.T) {
 		if got := say(cmd.Change.StartsAt) + " " + say(cmd.Change.EndsAt); got != want {
 			t.Errorf("%s: %s, want %s", body, got, want)
 		}
+	}
+}
+
+func TestTheDescriptionSaysThatNullTakesABoundAway(t *testing.T) {
+	t.Parallel()
+	var spec struct {
+		Components struct {
+			Schemas map[string]struct{ Properties map[string]struct{ Type any } }
+		}
+	}
+	if err := json.Unmarshal([]byte(ask(t, newWorld().handler(t), "GET", "/openapi.json", "").text), &spec); err != nil {
+		t.Fatal(err)
+	}
+	fields := spec.Components.Schemas["UpdateOfferInputBody"].Properties
+	if !reflect.DeepEqual(fields["startsAt"].Type, []any{"string", "null"}) || !reflect.DeepEqual(fields["endsAt"].Type, []any{"string", "null"}) {
+		t.Errorf("startsAt %v, endsAt %v", fields["startsAt"].Type, fields["endsAt"].Type)
+	}
+	if fields["description"].Type != "string" {
+		t.Errorf("description %v", fields["description"].Type)
 	}
 }
 
