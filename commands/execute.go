@@ -160,21 +160,21 @@ func outcome[S state[S]](answer S, res eventstore.Result) Outcome[S] {
 }
 
 func (r Request) check(cmd command) error {
-	if err := domain.CheckText("user id", r.Actor.UserID, 1, domain.MaxUserID); err != nil {
+	if err := domain.CheckLine("user id", r.Actor.UserID, 1, domain.MaxUserID); err != nil {
 		return domain.Errorf(domain.CodeUnauthenticated, "the token names no usable user: sign in again").WithCause(err)
 	}
 	if !slices.Contains(cmd.roles, r.Actor.Role) {
 		return domain.Errorf(domain.CodeForbidden, "the role %s may not %s", r.Actor.Role, cmd.name)
 	}
 	if r.Key != "" {
-		if err := domain.CheckText("Idempotency-Key", r.Key, 1, maxKey); err != nil {
+		if err := domain.CheckLine("Idempotency-Key", r.Key, 1, maxKey); err != nil {
 			return err
 		}
 	}
 	for _, trace := range []struct{ field, text string }{
 		{"correlationId", r.CorrelationID}, {"causationId", r.CausationID}, {"remoteAddr", r.RemoteAddr},
 	} {
-		if err := domain.CheckText(trace.field, trace.text, 0, maxTrace); err != nil {
+		if err := domain.CheckLine(trace.field, trace.text, 0, maxTrace); err != nil {
 			return err
 		}
 	}

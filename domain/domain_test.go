@@ -94,6 +94,8 @@ func TestTextIsCountedInCharactersAndStorable(t *testing.T) {
 		"only space where it may be":    {"  ", 0, 5, true},
 		"NUL":                           {"a\x00b", 0, 5, false},
 		"broken UTF-8":                  {"a\xff", 0, 5, false},
+		"an escape sequence":            {"a\x1b[2J", 0, 9, false},
+		"lines and tabs":                {"a\r\n\tb", 0, 5, true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -107,6 +109,17 @@ func TestTextIsCountedInCharactersAndStorable(t *testing.T) {
 				t.Errorf("the error %v does not name the field", err)
 			}
 		})
+	}
+}
+
+func TestALineHasNoControlCharacters(t *testing.T) {
+	t.Parallel()
+	for text, ok := range map[string]bool{
+		"Ann O'Neil-日本": true, "a\nb": false, "a\tb": false, "\x1b[31mred": false, "a\u0085b": false, "": false, "  ": false,
+	} {
+		if err := domain.CheckLine("name", text, 1, 20); (err == nil) != ok {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 

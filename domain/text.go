@@ -1,7 +1,9 @@
 package domain
 
 import (
+	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -9,14 +11,28 @@ import (
 const MaxUserID = 128
 
 // CheckText refuses a text that cannot be stored or whose length, in characters, is
-// outside lowest..highest. A text that must be there may not be only white space. NUL
-// and broken UTF-8 are refused because the log's JSON cannot hold them as they are.
+// outside lowest..highest. A text that must be there may not be only white space. It may
+// have several lines; other control characters are refused: they mean nothing in a text,
+// and drive the terminals it is printed on.
 func CheckText(field, text string, lowest, highest int) error {
+	return check(field, text, lowest, highest, "other than line breaks and tabs", func(c rune) bool {
+		return unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t'
+	})
+}
+
+// CheckLine is CheckText for what stands on one line, such as a name or a user id: it may
+// have no control characters at all.
+func CheckLine(field, text string, lowest, highest int) error {
+	return check(field, text, lowest, highest, "", unicode.IsControl)
+}
+
+func check(field, text string, lowest, highest int, but string, refused func(rune) bool) error {
 	if !utf8.ValidString(text) {
 		return Invalid(field, "must be valid UTF-8")
 	}
-	if strings.ContainsRune(text, 0) {
-		return Invalid(field, "must not contain the character NUL (U+0000)")
+	if i := strings.IndexFunc(text, refused); i >= 0 {
+		c, _ := utf8.DecodeRuneInString(text[i:])
+		return Invalid(field, "%s", strings.TrimSpace(fmt.Sprintf("must not contain the control character %U, nor any %s", c, but)))
 	}
 	if lowest > 0 && strings.TrimSpace(text) == "" {
 		return Invalid(field, "must not be empty")

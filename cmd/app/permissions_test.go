@@ -435,7 +435,9 @@ func (w *ward) clientEvents(t *testing.T) []string {
 				Ref string `json:"$ref"`
 			}
 		}
-		Components struct{ Messages map[string]struct{ Name string } }
+		Components struct {
+			Messages map[string]struct{ Name string }
+		}
 	}
 	w.into(t, "/asyncapi.json", &document)
 	var all []string

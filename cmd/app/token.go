@@ -23,7 +23,7 @@ func token(env environment, args []string) error {
 	if err := parse(flags, args, 0, tokenUsage); err != nil {
 		return err
 	}
-	if err := domain.CheckText("--user", *user, 1, domain.MaxUserID); err != nil {
+	if err := domain.CheckLine("--user", *user, 1, domain.MaxUserID); err != nil {
 		return usageError{fmt.Sprintf("--user is 1 to %d characters of text; usage: app %s", domain.MaxUserID, tokenUsage)}
 	}
 	parsed, err := domain.ParseRole(*role)

@@ -48,7 +48,7 @@ type SetStatus struct {
 // SetStatus always yields an event, also when the business already is as asked: an
 // announcement with a message is one too.
 func (b Business) SetStatus(cmd SetStatus) ([]domain.Event, error) {
-	if err := domain.CheckText("businessName", cmd.BusinessName, 0, maxName); err != nil {
+	if err := domain.CheckLine("businessName", cmd.BusinessName, 0, maxName); err != nil {
 		return nil, err
 	}
 	if err := domain.CheckText("message", cmd.Message, 0, maxMessage); err != nil {

@@ -27,7 +27,7 @@ func (c Courier) SetStatus(status, name string) ([]domain.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := domain.CheckText("name", name, 0, maxName); err != nil {
+	if err := domain.CheckLine("name", name, 0, maxName); err != nil {
 		return nil, err
 	}
 	name = cmp.Or(name, c.Name)

@@ -59,13 +59,14 @@ func (n Entry) Enter(e Entered) ([]domain.Event, error) {
 	for _, text := range []struct {
 		field, text string
 		highest     int
+		check       func(field, text string, lowest, highest int) error
 	}{
-		{"userId", e.UserID, domain.MaxUserID},
-		{"title", e.Title, maxTitle},
-		{"message", e.Message, maxMessage},
-		{"type", e.Type, maxType},
+		{"userId", e.UserID, domain.MaxUserID, domain.CheckLine},
+		{"title", e.Title, maxTitle, domain.CheckLine},
+		{"message", e.Message, maxMessage, domain.CheckText},
+		{"type", e.Type, maxType, domain.CheckLine},
 	} {
-		if err := domain.CheckText(text.field, text.text, 1, text.highest); err != nil {
+		if err := text.check(text.field, text.text, 1, text.highest); err != nil {
 			return nil, err
 		}
 	}

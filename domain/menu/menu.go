@@ -104,7 +104,7 @@ func (p Product) Archive() ([]domain.Event, error) {
 // Validate checks the fields that are set, whatever product they are for.
 func (u Update) Validate() error {
 	if u.Name != nil {
-		if err := domain.CheckText("name", *u.Name, 1, maxName); err != nil {
+		if err := domain.CheckLine("name", *u.Name, 1, maxName); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,7 @@ type Assign struct {
 // customer; giving it to the courier who has it already is no event. Whether that courier
 // can take it is the courier's decision.
 func (o Order) Assign(cmd Assign) ([]domain.Event, error) {
-	if err := domain.CheckText("agentId", cmd.AgentID, 1, domain.MaxUserID); err != nil {
+	if err := domain.CheckLine("agentId", cmd.AgentID, 1, domain.MaxUserID); err != nil {
 		return nil, err
 	}
 	if o.Version == 0 {

@@ -55,14 +55,15 @@ func (cmd Place) Validate() error {
 	for _, text := range []struct {
 		field, text     string
 		lowest, highest int
+		check           func(field, text string, lowest, highest int) error
 	}{
-		{"deliveryAddress", cmd.DeliveryAddress, 1, maxAddress},
-		{"note", cmd.Note, 0, maxNote},
-		{"customerId", cmd.CustomerID, 1, domain.MaxUserID},
-		{"customerName", cmd.CustomerName, 1, maxCustomerName},
-		{"offerCode", cmd.OfferCode, 0, maxOfferCode},
+		{"deliveryAddress", cmd.DeliveryAddress, 1, maxAddress, domain.CheckText},
+		{"note", cmd.Note, 0, maxNote, domain.CheckText},
+		{"customerId", cmd.CustomerID, 1, domain.MaxUserID, domain.CheckLine},
+		{"customerName", cmd.CustomerName, 1, maxCustomerName, domain.CheckLine},
+		{"offerCode", cmd.OfferCode, 0, maxOfferCode, domain.CheckLine},
 	} {
-		if err := domain.CheckText(text.field, text.text, text.lowest, text.highest); err != nil {
+		if err := text.check(text.field, text.text, text.lowest, text.highest); err != nil {
 			return err
 		}
 	}
