@@ -119,6 +119,8 @@ func TestEveryEventReachesItsChannelsAndNobodyElse(t *testing.T) {
 	offline := s.must(t, 200, "PATCH", "/api/v1/delivery/status", s.dave, map[string]any{"status": "offline"}).seq()
 	tell("delivery:status:update", `{"deliveryBoyId":"dave","status":"offline","currentOrder":%q}`, order)
 	adaWithDave.hearsUntil(offline)
+	daveWithDave.hearsUntil(offline)
+	daveWithDave.leave("delivery", "dave")
 
 	pay := func(event, kind string) (payment string) {
 		payment = s.must(t, 201, "POST", "/api/v1/orders/"+order+"/payments", s.ada, map[string]any{"method": "card"}).body["id"].(string)
@@ -134,6 +136,8 @@ func TestEveryEventReachesItsChannelsAndNobodyElse(t *testing.T) {
 	tell("notification:new", `{"title":"Payment failed","type":"payment"}`)
 	payment := pay("payment:received", "payment.captured")
 	tell("notification:new", `{"title":"Payment received","type":"payment"}`)
+	daveInOrder.hear(func(f news) bool { return f.Event == "payment:received" })
+	daveInOrder.leave("order", order)
 	s.must(t, 200, "POST", "/api/v1/payments/"+payment+"/refund", s.admin, map[string]any{"amount": 700, "reason": "cold"})
 	tell("payment:refunded", `{%s,"paymentId":%q,"amount":700,"currency":"EUR","paymentMethod":"card","reason":"cold"}`, of, payment)
 	tell("notification:new", `{"title":"Payment refunded","type":"payment"}`)
