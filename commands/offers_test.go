@@ -1,7 +1,6 @@
 package commands_test
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -16,7 +15,6 @@ import (
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/domain/offer"
 	"github.com/orderlog/orderlog/domain/order"
-	"github.com/orderlog/orderlog/eventstore"
 )
 
 // half takes half off, up to 300.
@@ -201,6 +199,41 @@ func TestThatAnOfferIsUsedUpIsToldAtOnce(t *testing.T) {
 	})
 }
 
+// Who waited for its turn decides on what is there then, and so is not refused once more at the commit.
+func TestWhoWaitedInLineIsServedAtTheFirstAttempt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		s.offer(func(*offer.Terms) {})
+		before := s.store.Appends()
+		working, finish := make(chan struct{}), make(chan struct{})
+		s.onNextAppend(func() {
+			close(working)
+			<-finish
+		})
+		done := make(chan error)
+		go func() {
+			_, err := s.use(customer)
+			done <- err
+		}()
+		<-working
+		go func() {
+			_, err := s.use(stranger)
+			done <- err
+		}()
+		synctest.Wait() // the second stands in line
+		close(finish)
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := s.store.Appends() - before; n != 2 {
+			t.Errorf("%d attempts for two orders", n)
+		}
+	})
+}
+
 func TestAnOffersLife(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -260,6 +293,7 @@ func TestCheckingAnOfferChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	s.offer(func(o *offer.Terms) { o.MaxUsesPerUser = 1 })
+	s.setPrice(s.dosa, 450)
 	before := len(s.store.Events())
 	got, seq, err := s.CheckOffer(t.Context(), customer, commands.CheckOffer{Code: "half", Items: s.wanted().Items})
 	want := commands.OfferCheck{Code: "Half", Subtotal: 900, Discount: 300, TotalAmount: 600, Currency: "EUR"}
@@ -284,51 +318,5 @@ func TestCheckingAnOfferChangesNothing(t *testing.T) {
 		if c.got != c.want {
 			t.Errorf("%s: %q; want %q", name, c.got, c.want)
 		}
-	}
-}
-
-type countingReads struct {
-	commands.Store
-	read atomic.Int64 // events
-}
-
-func (c *countingReads) ReadStreams(ctx context.Context, ids []eventstore.StreamID) (map[eventstore.StreamID][]eventstore.Recorded, error) {
-	streams, err := c.Store.ReadStreams(ctx, ids)
-	for _, events := range streams {
-		c.read.Add(int64(len(events)))
-	}
-	return streams, err
-}
-
-func (c *countingReads) ReadLast(ctx context.Context, ids []eventstore.StreamID) (map[eventstore.StreamID]eventstore.Last, error) {
-	last, err := c.Store.ReadLast(ctx, ids)
-	c.read.Add(int64(len(last)))
-	return last, err
-}
-
-// What a popular offer and a long ride cost does not grow with them.
-func TestWhatACommandReadsDoesNotGrow(t *testing.T) {
-	t.Parallel()
-	s := newShop(t)
-	counting := &countingReads{Store: s.store}
-	s.Service = commands.New(counting, s.numbers, s.bank, commands.Options{})
-	s.offer(func(*offer.Terms) {})
-	s.online(raj)
-	o := s.assign(s.placed(), raj)
-	cost := func() int64 {
-		before := counting.read.Load()
-		if _, err := s.use(customer); err != nil {
-			t.Fatal(err)
-		}
-		must(s.ReportLocation(t.Context(), by(raj), commands.ReportLocation{OrderID: o.ID}))(t)
-		return counting.read.Load() - before
-	}
-	cost() // the first finds no tallies
-	first := cost()
-	for range 20 {
-		cost()
-	}
-	if last := cost(); last != first {
-		t.Errorf("read %d events at first and %d after twenty more", first, last)
 	}
 }

@@ -19,7 +19,7 @@ const (
 //
 // It is not what keeps the log consistent: the expected versions do that, among all nodes. It is there because of
 // what they cost: of a hundred customers who want the last uses of an offer at once, each commit makes all others
-// start over, which takes ten thousand attempts for a hundred orders and leaves it to luck who is served. In a line
+// start over, which takes up to five thousand attempts for a hundred orders and leaves it to luck who is served. In a line
 // it takes one attempt each, and only one command a node collides with those of the others.
 //
 // The zero value is ready for use; safe for concurrent use.
