@@ -15,7 +15,7 @@ const (
 	// backoffMax is the longest wait before a connection is tried again, unless the server says how long.
 	backoffMax = 5 * time.Second
 	// hearing is how long users wait for what the socket has to tell them before they go on without.
-	hearing = 30 * time.Second
+	hearing = 15 * time.Second
 )
 
 // client is one connection of a user, as a correct program holds it: it keeps the last seq it was told of, comes back

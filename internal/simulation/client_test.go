@@ -371,3 +371,25 @@ func TestAHistoryThatIsBrokenIsNotTaken(t *testing.T) {
 		})
 	}
 }
+
+// Whoever asked may have gone when the answer comes; what it says still counts.
+func TestAnAnswerThatComesLate(t *testing.T) {
+	t.Parallel()
+	s := newFakeServer(t)
+	c, stop := s.connected(someone("customer", "ada"), nil)
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if ok, err := c.join(ctx, "order:o", "join:order", map[string]any{"orderId": "o"}, 0); ok != (err == nil) {
+			t.Fatalf("joined %t %v", ok, err)
+		}
+		inside := func() bool { return c.journal.inRoom("order:o") }
+		if !c.await(t.Context(), 10*time.Second, inside) {
+			t.Fatal("the answer does not count")
+		}
+		if err := c.leave(t.Context(), "order:o", "leave:order", map[string]any{"orderId": "o"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+}

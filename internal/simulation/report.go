@@ -20,6 +20,7 @@ type Report struct {
 	stats    *stats
 	result   verdict
 	proven   bool
+	left     string   // how the business was left; "": it was not
 	retried  int64    // requests
 	faults   []string // the first ones
 	faultSum int
@@ -31,6 +32,13 @@ func (e *evening) report(took time.Duration) *Report {
 		retried: e.api.retried.Load(),
 	}
 	r.faults, r.faultSum = e.stats.faults()
+	switch {
+	case !e.shop.left:
+	case e.shop.open:
+		r.left = "open"
+	default:
+		r.left = "closed"
+	}
 	return r
 }
 
@@ -68,6 +76,9 @@ func (r *Report) Write(w io.Writer) error {
 	if r.proven {
 		p.line("Compared with GET /feed: %d events for all connections together, %d locations left out of a catch-up because newer ones followed.",
 			r.result.events, r.result.superseded)
+	}
+	if r.left != "" {
+		p.line("The business was left %s, as it was found, without the evening's menu and offer.", r.left)
 	}
 	if n := s.unheard.Load(); n > 0 {
 		p.line("%d times somebody did not hear of an event within %s.", n, hearing)

@@ -33,6 +33,7 @@ type shop struct {
 	found    bool // it was looked at
 	open     bool // as found
 	message  string
+	left     bool     // as it was found
 	products []string // ids, in the order of dishes
 	offer    offer
 }
@@ -129,5 +130,6 @@ func (e *evening) lastCall(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("the business cannot be left as it was found: %w", err)
 	}
+	e.shop.left = true
 	return seq, nil
 }

@@ -176,10 +176,13 @@ func (c *client) join(ctx context.Context, room, event string, data map[string]a
 			c.journal.left(room)
 		}
 	})
+	c.mu.Lock() // when ctx ended first, the answer may still come
+	unreadable := broken
+	c.mu.Unlock()
 	var said *wireError
 	switch {
-	case broken != nil:
-		return false, broken
+	case unreadable != nil:
+		return false, unreadable
 	case err == nil:
 		return true, nil
 	case errors.Is(err, errBusy), errors.As(err, &said) && (said.Code == lost || said.Code == "forbidden"):
