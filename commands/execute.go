@@ -209,5 +209,9 @@ func (r Request) idempotencyKey(cmd command) (*eventstore.IdempotencyKey, error)
 		sum := sha256.Sum256(fmt.Appendf(nil, "%T %s", cmd.asked, asked))
 		fingerprint = sum[:]
 	}
-	return &eventstore.IdempotencyKey{Scope: r.Actor.UserID, Key: r.Key, Fingerprint: fingerprint}, nil
+	scope := r.Actor.UserID
+	if r.Actor.Role == domain.RoleSystem {
+		scope = "system\n" + scope // no user has such an id, so none uses up the keys of the payment provider
+	}
+	return &eventstore.IdempotencyKey{Scope: scope, Key: r.Key, Fingerprint: fingerprint}, nil
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -28,6 +29,9 @@ type ProviderEvent struct {
 	Amount    int64  // minor units
 	Currency  string
 	Reason    string // may be empty
+	// RefundID is, of a refund, the id under which the provider was told to make it, or its own; a refund that is known
+	// by it changes nothing. Empty: EventID.
+	RefundID string
 }
 
 // SettleRefund asks to tell the provider of a refund.
@@ -97,7 +101,7 @@ func (p paid) failed(cmd ProviderEvent) (change[payment.Payment], error) {
 
 func (p paid) refunded(cmd ProviderEvent) (change[payment.Payment], error) {
 	events, err := p.payment.state.ReportRefund(payment.ReportRefund{
-		RefundID: cmd.EventID, Amount: cmd.Amount, Currency: cmd.Currency, Reason: cmd.Reason,
+		RefundID: cmp.Or(cmd.RefundID, cmd.EventID), Amount: cmd.Amount, Currency: cmd.Currency, Reason: cmd.Reason,
 	})
 	if err != nil {
 		return change[payment.Payment]{}, err

@@ -255,6 +255,41 @@ func TestTheProviderIsToldOfARefundOnce(t *testing.T) {
 	}
 }
 
+// A provider reports also the refunds that it was told to make: by the id it was told they are known already.
+func TestARefundThatTheProviderWasToldToMakeIsNotCountedAgain(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	p := s.refunded(300)
+	report := commands.ProviderEvent{
+		EventID: "evt-9", PaymentID: p.ID, Type: commands.ProviderRefunded, Amount: 300, Currency: "EUR", RefundID: p.Refunds[0].ID,
+	}
+	if out, err := s.ProviderEvent(t.Context(), by(provider), report); err != nil || out.Value.Refunded != 300 || len(out.Value.Refunds) != 1 {
+		t.Errorf("reported %+v, %v", out.Value, err)
+	}
+	report.EventID, report.RefundID = "evt-10", "" // one of its own
+	if out, err := s.ProviderEvent(t.Context(), by(provider), report); err != nil || out.Value.Refunded != 600 {
+		t.Errorf("reported %+v, %v", out.Value, err)
+	}
+}
+
+// Users cannot use up the ids of the provider's events, whatever they are called.
+func TestTheProvidersKeysAreItsOwn(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	p := must(s.StartPayment(t.Context(), by(customer), commands.StartPayment{OrderID: s.placed().ID, Method: "card"}))(t)
+	namesake := by(commands.Actor{UserID: provider.UserID, Role: domain.RoleCustomer})
+	namesake.Key = "evt-1"
+	if _, err := s.ReadAllNotifications(t.Context(), namesake); err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.ProviderEvent(t.Context(), by(provider), commands.ProviderEvent{
+		EventID: "evt-1", PaymentID: p.ID, Type: commands.ProviderCaptured, Amount: p.Amount, Currency: p.Currency,
+	})
+	if err != nil || out.Replayed || out.Value.Captured != p.Amount {
+		t.Errorf("captured %+v, %v", out, err)
+	}
+}
+
 func TestARefundThatTheProviderRefusesIsDueAgain(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)

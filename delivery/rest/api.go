@@ -172,11 +172,13 @@ to the next read to see what was just changed.
 
 Errors are application/problem+json (RFC 9457) with a stable code.
 
-Fields of a body that are not described here are ignored, so that a client may be newer than the server: a price that is
-sent with an order changes nothing.
+A field of a body that is not described here is refused, and nothing is done: it may be a misspelled one. What an order's
+answer shows, such as a price, may be sent with an order and changes nothing. The payment provider may send what it likes.
 
 POST, PATCH and DELETE accept Idempotency-Key: the same key, user and bytes are answered again with
 Idempotent-Replayed: true; the same key with anything else is 422 idempotency_mismatch.
+
+Who asks too often is answered 429 rate_limited, and Retry-After says in how many seconds the next request gets through.
 
 Lists answer {items, next}. next is an opaque cursor for the next page, null on the last. A cursor stays good while
 entries are added.`

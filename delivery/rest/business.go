@@ -13,8 +13,6 @@ import (
 type businessStatusInput struct {
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		IsOpen  bool   `json:"isOpen"`
 		Message string `json:"message,omitempty" doc:"What customers are told; a default when empty."`
 	}

@@ -22,6 +22,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := newCall(r, s.cfg.TrustedProxies)
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), callKey{}, c), s.cfg.RequestTimeout)
 	defer cancel()
+	// A client that does not read its answer must not hold the server either. Not every writer has a deadline.
+	_ = http.NewResponseController(w).SetWriteDeadline(started.Add(s.cfg.RequestTimeout + answerTimeout))
 	out := &answer{ResponseWriter: w}
 	r = r.WithContext(ctx)
 	fallback, pattern := s.mux.Handler(r)
@@ -47,6 +49,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mux.ServeHTTP(out, r)
 }
+
+// answerTimeout is how long a client may take to read its answer.
+const answerTimeout = 30 * time.Second
 
 // prepare settles who calls and takes the body in. The address is counted before a token is verified, so that a flood
 // of forged tokens costs little.

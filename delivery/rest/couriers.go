@@ -17,8 +17,6 @@ import (
 type courierStatusInput struct {
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		Status string `json:"status" enum:"online,offline,busy"`
 	}
 }
@@ -37,8 +35,6 @@ type courierInput struct {
 type locationInput struct {
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		OrderID   uuid.UUID `json:"orderId" format:"uuid"`
 		Latitude  float64   `json:"latitude" minimum:"-90" maximum:"90" doc:"Degrees north."`
 		Longitude float64   `json:"longitude" minimum:"-180" maximum:"180" doc:"Degrees east."`

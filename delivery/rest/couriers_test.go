@@ -15,11 +15,11 @@ func TestWhatDeliveryCommandsAreAsked(t *testing.T) {
 	speed, heading, accuracy := 4.5, 0.0, 12.0
 	commandsAre(t, []asked{
 		{"POST", "/orders/" + orderID.String() + "/assign", "admin", `{"agentId":"ravi"}`, commands.AssignOrder{OrderID: orderID, AgentID: "ravi"}},
-		{"PATCH", "/delivery/status", "ravi", `{"status":"busy","deliveryBoyId":"courier2"}`, commands.SetCourierStatus{Status: "busy"}},
+		{"PATCH", "/delivery/status", "ravi", `{"status":"busy"}`, commands.SetCourierStatus{Status: "busy"}},
 		{"POST", "/delivery/location", "ravi", here, commands.ReportLocation{
 			OrderID: orderID, Point: courier.Point{Latitude: 12.97, Longitude: 77.59},
 		}},
-		{"POST", "/delivery/location", "ravi", strings.Replace(here, "{", `{"speed":4.5,"heading":0,"accuracy":12,"battery":0.7,`, 1), commands.ReportLocation{
+		{"POST", "/delivery/location", "ravi", strings.Replace(here, "{", `{"speed":4.5,"heading":0,"accuracy":12,`, 1), commands.ReportLocation{
 			OrderID: orderID, Point: courier.Point{Latitude: 12.97, Longitude: 77.59, Speed: &speed, Heading: &heading, Accuracy: &accuracy},
 		}},
 		{"POST", "/delivery/location", "ravi", strings.Replace(here, "{", `{"speed":null,`, 1), commands.ReportLocation{

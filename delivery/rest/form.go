@@ -48,11 +48,15 @@ func checkNames(body []byte) error {
 	}
 	var levels []level
 	decoder := json.NewDecoder(bytes.NewReader(body))
+	replaced := bytes.ContainsRune(body, utf8.RuneError) || bytes.Contains(bytes.ToLower(body), []byte(`\ufffd`))
 	decoder.UseNumber() // a number that fits nowhere is the other decoder's to refuse, and to name
 	for {
 		token, err := decoder.Token()
 		if err != nil {
 			return nil //nolint:nilerr // the end, or broken
+		}
+		if text, ok := token.(string); ok && !replaced && strings.ContainsRune(text, utf8.RuneError) {
+			return invalidBody("has half of a surrogate pair, such as \\ud800: escape the whole character, or send it as it is")
 		}
 		if delimiter, ok := token.(json.Delim); ok && (delimiter == '}' || delimiter == ']') {
 			levels = levels[:len(levels)-1]

@@ -51,8 +51,6 @@ type inboxBody struct {
 type notifyInput struct {
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		UserID  string `json:"userId" doc:"Whose inbox it goes to."`
 		Title   string `json:"title"`
 		Message string `json:"message"`

@@ -34,8 +34,6 @@ type offerInput struct {
 type createOfferInput struct {
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		Code           string     `json:"code" pattern:"^[A-Za-z0-9_-]{2,64}$" patternDescription:"2 to 64 letters, digits, _ and -" doc:"Codes that differ only in case are the same."`
 		Description    string     `json:"description"`
 		DiscountType   string     `json:"discountType" enum:"percent,amount"`
@@ -53,8 +51,6 @@ type updateOfferInput struct {
 	ByCode
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		Description    *string  `json:"description,omitempty"`
 		DiscountType   *string  `json:"discountType,omitempty" enum:"percent,amount"`
 		DiscountValue  *int64   `json:"discountValue,omitempty" minimum:"1" doc:"Per cent, 1 to 100, or minor units of the order's currency."`
@@ -97,8 +93,6 @@ type withdrawOfferInput struct {
 type checkOfferInput struct {
 	ByCode
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		Items []wantedItem `json:"items" minItems:"1" maxItems:"100" nullable:"false" doc:"Prices are the menu's."`
 	}
 }

@@ -28,12 +28,11 @@ func TestWhatOfferCommandsAreAsked(t *testing.T) {
 			Code: "HALF", Description: "Half off", DiscountType: offer.DiscountPercent, DiscountValue: 50,
 		}}},
 		{"POST", "/offers", "admin", `{"code":"Half","description":"Half off","discountType":"amount","discountValue":5000,"minOrder":1,"maxDiscount":2,
-			"maxUses":3,"maxUsesPerUser":4,"startsAt":"2026-03-01T00:00:00Z","endsAt":"2026-03-31T18:30:00Z","uses":99}`, commands.CreateOffer{Terms: full}},
+			"maxUses":3,"maxUsesPerUser":4,"startsAt":"2026-03-01T00:00:00Z","endsAt":"2026-03-31T18:30:00Z"}`, commands.CreateOffer{Terms: full}},
 		{"POST", "/offers", "admin", strings.Replace(half, "{", `{"startsAt":null,"endsAt":null,`, 1), commands.CreateOffer{Terms: offer.Terms{
 			Code: "HALF", Description: "Half off", DiscountType: offer.DiscountPercent, DiscountValue: 50,
 		}}},
 		{"PATCH", "/offers/half", "admin", `{}`, commands.UpdateOffer{Code: "half"}},
-		{"PATCH", "/offers/HALF", "admin", `{"code":"OTHER","withdrawn":true}`, commands.UpdateOffer{Code: "HALF"}},
 		{
 			"PATCH", "/offers/HALF", "admin", `{"description":"More","discountType":"amount","discountValue":5,"minOrder":0,"maxDiscount":5,"maxUses":0,"maxUsesPerUser":5}`,
 			commands.UpdateOffer{Code: "HALF", Change: offer.Change{
@@ -42,7 +41,7 @@ func TestWhatOfferCommandsAreAsked(t *testing.T) {
 		},
 		{"PATCH", "/offers/HALF", "admin", `{"startsAt":"2026-03-01T00:00:00Z"}`, commands.UpdateOffer{Code: "HALF", Change: offer.Change{StartsAt: set(&from)}}},
 		{"DELETE", "/offers/HALF", "admin", ``, commands.WithdrawOffer{Code: "HALF"}},
-		{"POST", "/offers/HALF/check", "asha", strings.Replace(basket, "{", `{"subtotal":1,`, 1), commands.CheckOffer{
+		{"POST", "/offers/HALF/check", "asha", basket, commands.CheckOffer{
 			Code: "HALF", Items: []commands.OrderItem{{Product: productID.String(), Quantity: 2}},
 		}},
 	})

@@ -33,30 +33,39 @@ type orderInput struct {
 type placeOrderInput struct {
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		Items           []wantedItem `json:"items" minItems:"1" maxItems:"100" nullable:"false" doc:"Prices are the menu's."`
 		DeliveryAddress string       `json:"deliveryAddress"`
 		CustomerName    string       `json:"customerName,omitempty" doc:"The token's name when empty."`
 		OfferCode       string       `json:"offerCode,omitempty"`
 		PaymentMethod   string       `json:"paymentMethod" enum:"cod,card,upi,wallet"`
 		Note            string       `json:"note,omitempty"`
+		Reckoned
+		Subtotal    any `json:"subtotal,omitempty" doc:"Passed over, as is currency: a client may send back what it was shown."`
+		Discount    any `json:"discount,omitempty" doc:"Passed over."`
+		TotalAmount any `json:"totalAmount,omitempty" doc:"Passed over."`
 	}
 }
 
-type wantedItem struct {
-	_ struct{} `json:"-" additionalProperties:"true"`
+// Reckoned is what clients are shown of an order and of a line, and what the server alone decides. A client that sends
+// it is not refused, and changes nothing.
+type Reckoned struct {
+	Currency any `json:"currency,omitempty" doc:"Passed over."`
+}
 
+type wantedItem struct {
 	Product  string `json:"product" format:"uuid" doc:"The product's id."`
 	Quantity int64  `json:"quantity" minimum:"1" maximum:"999"`
+	Reckoned
+	Name      any `json:"name,omitempty" doc:"Passed over."`
+	Price     any `json:"price,omitempty" doc:"Passed over: prices are the menu's."`
+	UnitPrice any `json:"unitPrice,omitempty" doc:"Passed over."`
+	Total     any `json:"total,omitempty" doc:"Passed over."`
 }
 
 type orderStatusInput struct {
 	ByID
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		Status  string `json:"status" enum:"placed,confirmed,preparing,ready,out_for_delivery,delivered,cancelled"`
 		Message string `json:"message,omitempty" doc:"What the customer is told; a default when empty."`
 	}
@@ -66,8 +75,6 @@ type cancelOrderInput struct {
 	ByID
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		Reason string `json:"reason"`
 	}
 }
@@ -76,8 +83,6 @@ type assignOrderInput struct {
 	ByID
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		AgentID string `json:"agentId" minLength:"1" maxLength:"128" doc:"The courier's user id."`
 	}
 }

@@ -2,6 +2,8 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -18,8 +20,6 @@ type startPaymentInput struct {
 	ByID
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		Method string `json:"method" enum:"cod,card,upi,wallet" doc:"cod is cash on delivery."`
 	}
 }
@@ -38,11 +38,31 @@ type refundPaymentInput struct {
 	ByID
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
-		Amount *int64 `json:"amount,omitempty" minimum:"1" doc:"In minor units of the payment's currency; all that is left of the capture when absent."`
-		Reason string `json:"reason"`
+		Amount refundAmount `json:"amount,omitempty" doc:"In minor units of the payment's currency; all that is left of the capture when absent."`
+		Reason string       `json:"reason"`
 	}
+}
+
+// refundAmount is an amount that may be absent, but not null: an empty field of a form must not give back all there is.
+type refundAmount struct{ given *int64 }
+
+// UnmarshalJSON is called only when the field is there.
+func (a *refundAmount) UnmarshalJSON(data []byte) error {
+	var amount int64
+	if string(data) == "null" {
+		return errors.New("amount must be a whole number of minor units, or be left out to give back all that is left")
+	}
+	if err := json.Unmarshal(data, &amount); err != nil {
+		return err
+	}
+	a.given = &amount
+	return nil
+}
+
+// Schema describes it as the number it is.
+func (refundAmount) Schema(huma.Registry) *huma.Schema {
+	least := 1.0
+	return &huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: &least}
 }
 
 func (s *server) payments(api huma.API) {
@@ -81,7 +101,7 @@ func (s *server) payments(api huma.API) {
 		Responses:   conflict("refund_exceeds_capture: the members captured, refunded and refundable say what is left."),
 	}, admins, func(ctx context.Context, c *call, in *refundPaymentInput) (*done[payment.Payment], error) {
 		return answerOf(s.cfg.Commands.RefundPayment(ctx, c.request(), commands.RefundPayment{
-			PaymentID: in.ID, Amount: in.Body.Amount, Reason: in.Body.Reason,
+			PaymentID: in.ID, Amount: in.Body.Amount.given, Reason: in.Body.Reason,
 		}))
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/domain"
@@ -43,6 +44,7 @@ type Fault struct {
 // another whether "IsOpen" passes for a required "isOpen"; here it does not.
 func init() {
 	huma.ValidateStrictCasing = true
+	validation.MsgUnexpectedProperty = "there is no such field: leave it out, or see /docs for how it is called"
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
 		return fromHuma(status, message, errs)
 	}
@@ -136,6 +138,9 @@ func fromHuma(status int, message string, errs []error) *Problem {
 		var detailer huma.ErrorDetailer
 		if errors.As(err, &detailer) {
 			d := detailer.ErrorDetail()
+			if strings.HasPrefix(d.Message, "invalid date/time for format") { // of Go's, which says nothing to others
+				d.Message = "must be a time as RFC 3339 has it, such as 2026-01-31T18:30:00Z"
+			}
 			p.at(d.Location, d.Message)
 		} else if err != nil {
 			p.at("", err.Error())

@@ -32,8 +32,6 @@ type productInput struct {
 type addProductInput struct {
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		Name        string `json:"name"`
 		Description string `json:"description,omitempty"`
 		Price       int64  `json:"price" minimum:"0" doc:"In minor units of the currency."`
@@ -46,8 +44,6 @@ type updateProductInput struct {
 	ByID
 	Repeatable
 	Body struct {
-		_ struct{} `json:"-" additionalProperties:"true"`
-
 		Name        *string `json:"name,omitempty"`
 		Description *string `json:"description,omitempty"`
 		Price       *int64  `json:"price,omitempty" minimum:"0" doc:"In minor units of the currency."`

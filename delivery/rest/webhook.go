@@ -40,6 +40,7 @@ type providerEventInput struct {
 		Amount    int64      `json:"amount" minimum:"1" doc:"In minor units of the currency: what was captured, was to be captured, or was given back."`
 		Currency  string     `json:"currency" doc:"An ISO 4217 code; the payment's." example:"INR"`
 		Reason    string     `json:"reason,omitempty" doc:"Why it failed or was given back."`
+		RefundID  string     `json:"refundId,omitempty" pattern:"^[!-~]{1,128}$" patternDescription:"1 to 128 visible ASCII characters" doc:"Of a refund that the provider was told to make, the id it was told; it is not counted again. Of another, the provider's id, so that a refund that is told of in two events counts once. The eventId when absent."`
 		SentAt    *time.Time `json:"sentAt,omitempty" doc:"When this was signed. With it, what was signed more than 5 minutes ago, or ahead, is refused with 401 signature_expired."`
 	}
 }
@@ -111,6 +112,6 @@ func (s *server) receivePaymentEvent(ctx context.Context, c *call, in *providerE
 		Actor: paymentProvider, CorrelationID: c.id.String(), RemoteAddr: c.remoteAddr,
 	}, commands.ProviderEvent{
 		EventID: in.Body.EventID, PaymentID: in.Body.PaymentID, Type: in.Body.Type,
-		Amount: in.Body.Amount, Currency: in.Body.Currency, Reason: in.Body.Reason,
+		Amount: in.Body.Amount, Currency: in.Body.Currency, Reason: in.Body.Reason, RefundID: in.Body.RefundID,
 	}))
 }
