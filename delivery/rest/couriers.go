@@ -133,5 +133,5 @@ func (s *server) getCourier(ctx context.Context, c *call, in *courierInput) (*re
 		return nil, err
 	}
 	found, seq, err := s.cfg.Views.Courier(ctx, in.ID)
-	return &read[courier.Courier]{Seq: seq, Body: found}, err
+	return &read[courier.Courier]{Seq: seq, Body: found}, asOf(seq, err)
 }

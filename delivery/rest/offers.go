@@ -114,7 +114,7 @@ func (s *server) offers(api huma.API) {
 			return nil, err
 		}
 		found, seq, err := s.cfg.Views.Offer(ctx, in.Code)
-		return &read[offer.Offer]{Seq: seq, Body: found}, err
+		return &read[offer.Offer]{Seq: seq, Body: found}, asOf(seq, err)
 	})
 	register(s, api, huma.Operation{
 		OperationID: "create-offer", Method: http.MethodPost, Path: prefix + "/offers", Tags: tags,

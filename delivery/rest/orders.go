@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -214,9 +215,10 @@ func narrow(q *projections.OrderQuery, id auth.Identity) error {
 func (s *server) visibleOrder(ctx context.Context, id auth.Identity, orderID uuid.UUID) (order.Order, int64, error) {
 	found, seq, err := s.cfg.Views.Order(ctx, orderID)
 	if err == nil && !maySee(id, found) {
-		return order.Order{}, 0, problem(domain.CodeForbidden, "this order is somebody else's")
+		return order.Order{}, 0, problem(domain.CodeForbidden, "this order is somebody else's").
+			set("X-Seq", strconv.FormatInt(seq, 10))
 	}
-	return found, seq, err
+	return found, seq, asOf(seq, err)
 }
 
 // checkOrder refuses what is about an order that the caller may not see.

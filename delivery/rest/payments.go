@@ -138,7 +138,7 @@ func (s *server) getPayment(ctx context.Context, c *call, in *paymentInput) (*re
 	}
 	found, seq, err := s.cfg.Views.Payment(ctx, in.ID)
 	if err != nil {
-		return nil, err
+		return nil, asOf(seq, err)
 	}
 	if err := s.checkPayment(ctx, c.user(), found); err != nil {
 		return nil, err

@@ -71,7 +71,7 @@ func (s *server) products(api huma.API) {
 			return nil, err
 		}
 		found, seq, err := s.cfg.Views.Product(ctx, in.ID)
-		return &read[menu.Product]{Seq: seq, Body: found}, err
+		return &read[menu.Product]{Seq: seq, Body: found}, asOf(seq, err)
 	})
 	register(s, api, huma.Operation{
 		OperationID: "add-product", Method: http.MethodPost, Path: prefix + "/products", Tags: tags,

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
 
+	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/projections"
 )
@@ -40,6 +43,16 @@ type Paging struct {
 type read[T any] struct {
 	Seq  int64 `header:"X-Seq" doc:"The answer includes every event up to this one and none after."`
 	Body T
+}
+
+// asOf adds to a refusal that something is not there, or not the caller's, up to which seq that is so: what was just made
+// may only not be visible yet.
+func asOf(seq int64, err error) error {
+	if code := domain.CodeOf(err); err == nil || delivery.OutcomeOf(code).Status != http.StatusNotFound {
+		return err
+	}
+	p, _ := asProblem(err, http.MethodGet)
+	return p.set("X-Seq", strconv.FormatInt(seq, 10))
 }
 
 // list is the body of a page of a list.

@@ -267,3 +267,23 @@ func TestCursorsTheFeedCannotGoOnFrom(t *testing.T) {
 		})
 	}
 }
+
+// What was just made may only not be visible yet: whoever does not find it can tell by the seq.
+func TestWhatIsNotThereSaysUpToWhichSeq(t *testing.T) {
+	t.Parallel()
+	h := newWorld().handler(t)
+	for path, status := range map[string]int{
+		"/orders/" + unknownID.String(): 404, "/orders/" + orderID.String(): 403, "/payments/" + unknownID.String(): 404,
+		"/products/" + unknownID.String(): 404, "/offers/NONE": 404, "/delivery/agents/nobody": 404,
+		"/delivery/orders/" + unknownID.String() + "/track": 404, "/orders/" + unknownID.String() + "/payments": 404,
+	} {
+		user := "admin"
+		if status == 403 {
+			user = "ben"
+		}
+		got := ask(t, h, "GET", prefix+path, user)
+		if got.status != status || got.header.Get("X-Seq") != "42" {
+			t.Errorf("%s is answered %d at %q: %s", path, got.status, got.header.Get("X-Seq"), got.text)
+		}
+	}
+}
