@@ -465,14 +465,3 @@ func (w *ward) into(t *testing.T, path string, into any) {
 		t.Fatal(err)
 	}
 }
-
-// openedShopOn is openedShop on a database of the test's.
-func openedShopOn(t *testing.T, url string) shop {
-	t.Helper()
-	s := start(t, serverSettings(url))
-	return shop{
-		server: s, product: s.openShop(t),
-		admin: tokenFor(t, "boss", domain.RoleAdmin), dave: tokenFor(t, "dave", domain.RoleDelivery),
-		ada: tokenFor(t, "ada", domain.RoleCustomer), bob: tokenFor(t, "bob", domain.RoleCustomer),
-	}
-}

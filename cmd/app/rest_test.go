@@ -53,7 +53,13 @@ type shop struct {
 
 func openedShop(t *testing.T) shop {
 	t.Helper()
-	s := start(t, serverSettings(pgtest.Database(t)))
+	return openedShopOn(t, pgtest.Database(t))
+}
+
+// openedShopOn is an opened shop on a database that the test also looks into.
+func openedShopOn(t *testing.T, url string) shop {
+	t.Helper()
+	s := start(t, serverSettings(url))
 	return shop{
 		server: s, product: s.openShop(t), // seq 1 and 2
 		admin: tokenFor(t, "boss", domain.RoleAdmin), dave: tokenFor(t, "dave", domain.RoleDelivery),

@@ -48,6 +48,9 @@ func serve(ctx context.Context, env environment, args []string) (err error) {
 	if cfg, err = config.EnsureSecrets(cfg); err != nil {
 		return err
 	}
+	if len(cfg.PaymentWebhookSecret) == 0 {
+		log.Warn("the payment provider's events will be refused: set PAYMENT_WEBHOOK_SECRET to the key that it signs with")
+	}
 	if err := migrations.Up(ctx, db.url); err != nil {
 		return fmt.Errorf("prepare the database: %w", err)
 	}
