@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/orderlog/orderlog/internal/asyncapitest"
 )
 
 // client is a subscriber as the contract describes it: it keeps the seq it was last told of, checks that
@@ -32,7 +34,8 @@ type received struct {
 // connection is one connection of a client.
 type connection struct {
 	*websocket.Conn
-	c *client
+	c        *client
+	document *asyncapitest.Conversation
 }
 
 func (c *client) connect(ctx context.Context, server string) (*connection, error) {
@@ -47,7 +50,7 @@ func (c *client) connect(ctx context.Context, server string) (*connection, error
 		_ = conn.Close()
 		return nil, err
 	}
-	return &connection{Conn: conn, c: c}, nil
+	return &connection{Conn: conn, c: c, document: described.sockets.Conversation()}, nil
 }
 
 // cut ends a connection as a tunnel does: no close frame, what is on its way is lost.
@@ -67,6 +70,9 @@ func (k *connection) next() (received, error) {
 		return received{}, err
 	}
 	var f received
+	if err := k.document.Received(text); err != nil {
+		return f, faultError(err.Error())
+	}
 	if err := json.Unmarshal(text, &f); err != nil {
 		return f, faultError(fmt.Sprintf("not JSON: %s", text))
 	}

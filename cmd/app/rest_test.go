@@ -41,6 +41,9 @@ func (s *server) ask(t *testing.T, method, path, token, body string, headers ...
 	}
 	a := answer{status: response.StatusCode, header: response.Header, body: map[string]any{}}
 	_ = json.Unmarshal(text, &a.body) // not everything is JSON
+	if err := s.rest.Check(method, path, a.status, a.header, text); err != nil {
+		t.Error(err)
+	}
 	return a
 }
 

@@ -50,6 +50,7 @@ type server struct {
 	url  string // http://HOST:PORT
 	kill func() // kill -9; nil in this process
 	stop func() // orderly; joins it
+	documents
 }
 
 // start runs the server in this process until the test ends.
@@ -67,7 +68,7 @@ func start(t *testing.T, s settings) *server {
 	})
 	t.Cleanup(stop)
 	url := said.await(t, done)
-	return &server{url: url, stop: stop}
+	return &server{url: url, stop: stop, documents: describe(t, url)}
 }
 
 // startProcess runs the server in a process of its own until the test ends or it is killed.
@@ -100,7 +101,8 @@ func startProcess(t *testing.T, s settings) *server {
 		}
 	}
 	t.Cleanup(end(os.Kill))
-	return &server{url: said.await(t, done), kill: end(os.Kill), stop: end(os.Interrupt)}
+	url := said.await(t, done)
+	return &server{url: url, kill: end(os.Kill), stop: end(os.Interrupt), documents: describe(t, url)}
 }
 
 var readyLine = regexp.MustCompile(`ready on (http://\S+)`)
@@ -189,7 +191,7 @@ func (a answer) seq() int64 {
 	return n
 }
 
-// call asks the API; err is of the transport.
+// call asks the API; err is of the transport, or says that the answer is not as it is described.
 func (s *server) call(ctx context.Context, method, path, token string, body any, headers ...string) (answer, error) {
 	var payload io.Reader
 	if body != nil {
@@ -226,7 +228,7 @@ func (s *server) call(ctx context.Context, method, path, token string, body any,
 			return answer{}, fmt.Errorf("%s %s answered %d with %q: %w", method, path, a.status, text, err)
 		}
 	}
-	return a, nil
+	return a, s.rest.Check(method, path, a.status, a.header, text)
 }
 
 // transport keeps no connection: a test that ends leaves none.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/orderlog/orderlog/internal/asyncapitest"
 	"github.com/orderlog/orderlog/internal/parttest"
 )
 
@@ -20,6 +21,7 @@ type socket struct {
 	*websocket.Conn
 	t     *testing.T
 	heard []string // the rest of a message with several objects
+	*asyncapitest.Conversation
 }
 
 // handshake asks for a connection and returns it, or the HTTP status of the refusal.
@@ -44,7 +46,7 @@ func (s *server) dial(t *testing.T, header http.Header, protocols ...string) *so
 	if conn == nil {
 		t.Fatalf("the handshake was answered %d", status)
 	}
-	return &socket{Conn: conn, t: t}
+	return &socket{Conn: conn, t: t, Conversation: s.sockets.Conversation()}
 }
 
 // register connects and says who it is; more is the rest of the data, as JSON.
@@ -57,6 +59,9 @@ func (s *server) register(t *testing.T, token, more string) *socket {
 
 func (k *socket) say(text string) {
 	k.t.Helper()
+	for line := range strings.Lines(text) {
+		k.Asked([]byte(line))
+	}
 	if err := k.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
 		k.t.Fatalf("say %s: %v", text, err)
 	}
@@ -70,6 +75,9 @@ func (k *socket) next() (string, error) {
 		_, text, err := k.ReadMessage()
 		if err != nil {
 			return "", err
+		}
+		if err := k.Received(text); err != nil {
+			k.t.Error(err)
 		}
 		k.heard = strings.Split(string(text), "\n")
 	}
