@@ -72,7 +72,7 @@ func TestAReadModelRebuiltFromNothingIsTheOneKeptLive(t *testing.T) {
 			t.Errorf("nothing came to %q: the history tries too little", code)
 		}
 	}
-	checkEntries(t, pool, log)
+	checkEntries(t, log)
 
 	live := dump(t, pool)
 	empty(t, pool)
@@ -170,7 +170,7 @@ func empty(t *testing.T, pool *pgxpool.Pool) {
 }
 
 // checkEntries checks that each change of an order or a payment made one entry in its customer's inbox.
-func checkEntries(t *testing.T, pool *pgxpool.Pool, log []eventstore.Recorded) {
+func checkEntries(t *testing.T, log []eventstore.Recorded) {
 	t.Helper()
 	causes := map[string]bool{
 		"order.placed": true, "order.assigned": true, "order.status_changed": true, "order.cancelled": true,

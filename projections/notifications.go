@@ -31,8 +31,8 @@ func ChannelOrder(id uuid.UUID) string { return "order:" + id.String() }
 // ChannelCourier is the channel of those who follow one courier.
 func ChannelCourier(agentID string) string { return "delivery:" + agentID }
 
-// Ending says that an event took a right away: whoever is connected as User in Role leaves Channel once the
-// event was delivered.
+// Ending says that an event took a right away: whoever is connected as User in Role leaves Channel, and hears of the
+// event only if another of its channels carries it.
 type Ending struct {
 	Channel string `json:"channel"`
 	User    string `json:"user"`

@@ -140,10 +140,10 @@ func TestWhetherAPointIsKeptIsTold(t *testing.T) {
 func TestWhyACourierGetsNoOrderIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	w.fail = domain.Errorf(domain.CodeAgentUnavailable, "ravi is busy").With("agentId", "ravi").With("status", "busy").With("currentOrder", orderID)
+	w.fail = domain.Errorf(domain.CodeAgentUnavailable, "ravi is busy").With("agentId", "ravi").With("agentStatus", "busy").With("currentOrder", orderID)
 	got := ask(t, w.handler(t), "POST", prefix+"/orders/"+orderID.String()+"/assign", "admin", `{"agentId":"ravi"}`)
 	refused(t, got, 409, "agent_unavailable")
-	if got.body["agentId"] != "ravi" || got.body["currentOrder"] != orderID.String() {
+	if got.body["agentId"] != "ravi" || got.body["agentStatus"] != "busy" || got.body["currentOrder"] != orderID.String() {
 		t.Errorf("got %s", got.text)
 	}
 }

@@ -134,7 +134,7 @@ func (s *server) orders(api huma.API) {
 		OperationID: "assign-order", Method: http.MethodPost, Path: prefix + "/orders/{id}/assign", Tags: tags,
 		Summary:     "Give an order to a courier",
 		Description: "Again to another moves it; again to the same changes nothing. The courier before loses its right to follow the order at once.",
-		Responses: conflict("agent_unavailable: the courier is offline or busy; the member currentOrder is the order it carries, if any. " +
+		Responses: conflict("agent_unavailable: the courier is offline or busy, as the member agentStatus says; currentOrder is the order it carries, if any. " +
 			"order_not_active: the order is delivered or cancelled. version_conflict: it changed too often meanwhile; try again."),
 	}, admins, s.assignOrder)
 }

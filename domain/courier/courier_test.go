@@ -109,7 +109,7 @@ func TestAnOrderGoesToOneWhoIsOnlineWithoutOne(t *testing.T) {
 	} {
 		for _, id := range []uuid.UUID{another, orderID} {
 			refusal := given(t, c.events...).When(take(id)).ThenError(domain.CodeAgentUnavailable)
-			want := map[string]any{"agentId": "a1", "status": c.status, "currentOrder": c.current}
+			want := map[string]any{"agentId": "a1", "agentStatus": c.status, "currentOrder": c.current}
 			if !reflect.DeepEqual(refusal.Details, want) {
 				t.Errorf("%s: details %v; want %v", name, refusal.Details, want)
 			}

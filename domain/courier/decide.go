@@ -85,5 +85,5 @@ func (c Courier) refuseOrder() error {
 		why, current = "carries order "+c.CurrentNumber, c.CurrentOrder.String()
 	}
 	return domain.Errorf(domain.CodeAgentUnavailable, "courier %s %s: choose one who is online and carries no order", c.ID, why).
-		With("agentId", c.ID).With("status", cmp.Or(c.Status, StatusOffline)).With("currentOrder", current)
+		With("agentId", c.ID).With("agentStatus", cmp.Or(c.Status, StatusOffline)).With("currentOrder", current)
 }

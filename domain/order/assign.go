@@ -49,5 +49,5 @@ func (o Order) CheckActive() error {
 // refuseInactive says that an order is at its end, and what to do instead.
 func (o Order) refuseInactive(instead string) error {
 	return domain.Errorf(domain.CodeOrderNotActive, "order %s is %s: %s", o.OrderNumber, o.Status, instead).
-		With("orderId", o.ID).With("status", o.Status)
+		With("orderId", o.ID).With("orderStatus", o.Status)
 }

@@ -30,7 +30,7 @@ func TestAnAdminAssignsUntilTheOrderIsFinal(t *testing.T) {
 			continue
 		}
 		refusal := s.ThenError(domain.CodeOrderNotActive)
-		if refusal.Details["status"] != from {
+		if refusal.Details["orderStatus"] != from {
 			t.Errorf("details %v of an order that is %s", refusal.Details, from)
 		}
 		// Also to the courier who has it.

@@ -109,8 +109,8 @@ func (o Order) refuseStep(to Status, allowed []Status) error {
 	switch {
 	case to == StatusCancelled && len(allowed) > 0:
 		message = fmt.Sprintf("an order is not cancelled by its status: ask to cancel it; from %s it can go on to %s", o.Status, allowed[0])
-	case to == StatusCancelled:
-		message = fmt.Sprintf("an order that is %s can no longer be cancelled by you: ask the business", o.Status)
+	case to == StatusCancelled && !o.Status.Final():
+		message = fmt.Sprintf("an order that is %s can no longer be cancelled by its customer: ask the business", o.Status)
 	case len(allowed) == 0:
 		message = fmt.Sprintf("an order that is %s stays so: nothing can be done about it any more", o.Status)
 	default:
