@@ -219,6 +219,7 @@ func actor(user auth.Identity) domain.Actor {
 type connections struct{ *node }
 
 func (c connections) ConnectedUsers() []string { return c.socket.Online() }
+func (c connections) Users() int64             { return c.socket.Users() }
 func (c connections) Connections() int64       { return c.socket.Stats().Open }
 
 // EventsSent has every event there is, also those that were never sent.

@@ -100,8 +100,10 @@ type Feed interface {
 
 // Sockets are the connections of this process. All of it is safe for concurrent use.
 type Sockets interface {
-	// ConnectedUsers are the ids of the users who are connected, each once, in any order.
+	// ConnectedUsers are the ids of the users who are connected, each once, in any order; not all of very many. Users is
+	// how many they are.
 	ConnectedUsers() []string
+	Users() int64
 	// Connections is how many connections there are.
 	Connections() int64
 	// EventsSent is how often each event was handed to a connection since the start, by name.

@@ -10,12 +10,12 @@ import (
 )
 
 type socketStatusBody struct {
-	ConnectedUsers   []string `json:"connectedUsers" nullable:"false" doc:"The ids of the users who are connected."`
+	ConnectedUsers   []string `json:"connectedUsers" nullable:"false" doc:"The ids of the users who are connected; of very many, the first 10,000."`
 	TotalConnections int64    `json:"totalConnections" doc:"A user may have several."`
 }
 
 type socketMetricsBody struct {
-	ConnectedUsers int              `json:"connectedUsers" doc:"How many users are connected."`
+	ConnectedUsers int64            `json:"connectedUsers" doc:"How many users are connected."`
 	EventMetrics   map[string]int64 `json:"eventMetrics" doc:"How often each event was handed to a connection since the start."`
 	Uptime         float64          `json:"uptime" doc:"Seconds since the start."`
 }
@@ -42,7 +42,7 @@ func (s *server) sockets(api huma.API) {
 			sent = map[string]int64{}
 		}
 		return &struct{ Body socketMetricsBody }{socketMetricsBody{
-			ConnectedUsers: len(s.cfg.Sockets.ConnectedUsers()), EventMetrics: sent,
+			ConnectedUsers: s.cfg.Sockets.Users(), EventMetrics: sent,
 			Uptime: time.Since(started).Round(time.Millisecond).Seconds(),
 		}}, nil
 	})
@@ -52,5 +52,6 @@ func (s *server) sockets(api huma.API) {
 type noSockets struct{}
 
 func (noSockets) ConnectedUsers() []string     { return nil }
+func (noSockets) Users() int64                 { return 0 }
 func (noSockets) Connections() int64           { return 0 }
 func (noSockets) EventsSent() map[string]int64 { return nil }

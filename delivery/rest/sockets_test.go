@@ -8,6 +8,7 @@ import (
 type connections struct{}
 
 func (connections) ConnectedUsers() []string     { return []string{"ravi", "asha"} }
+func (connections) Users() int64                 { return 12_000 }
 func (connections) Connections() int64           { return 3 }
 func (connections) EventsSent() map[string]int64 { return map[string]int64{"order:new": 7} }
 
@@ -21,7 +22,7 @@ func TestTheSocketsAreToldOfInTheSeedsShapes(t *testing.T) {
 	got = ask(t, h, "GET", prefix+"/metrics/socket", "admin")
 	metrics, _ := got.body["eventMetrics"].(map[string]any)
 	uptime, isNumber := got.body["uptime"].(float64)
-	if got.body["connectedUsers"] != 2.0 || metrics["order:new"] != 7.0 || !isNumber || uptime < 0 || uptime > 60 {
+	if got.body["connectedUsers"] != 12_000.0 || metrics["order:new"] != 7.0 || !isNumber || uptime < 0 || uptime > 60 {
 		t.Errorf("got %d: %s", got.status, got.text)
 	}
 }
