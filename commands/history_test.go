@@ -15,9 +15,7 @@ import (
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/domain/courier"
 	"github.com/orderlog/orderlog/domain/offer"
-	"github.com/orderlog/orderlog/domain/order"
 	"github.com/orderlog/orderlog/domain/payment"
-	"github.com/orderlog/orderlog/eventstore"
 	"github.com/orderlog/orderlog/internal/paysandbox"
 )
 
@@ -32,6 +30,7 @@ var whats = []string{
 	"place", "place", "place", "place with an offer", "place with an offer", "go on", "go on", "go on", "go on", "any status", "deliver", "cancel",
 	"courier status", "courier status", "assign", "assign", "assign", "locate", "locate",
 	"pay", "pay", "pay by cash", "collect", "refund", "refund", "captured", "captured", "captured", "failed", "provider refunds", "repeat the last message",
+	"a new offer", "change an offer", "withdraw an offer", "read all",
 }
 
 // drawSteps draws a history. Each step is a number that is scattered over the choices, because rapid favours small
@@ -118,7 +117,9 @@ func (w *town) do(ctx context.Context, c *commands.Service, s step) error {
 			Items: []commands.OrderItem{{Product: w.product, Quantity: int64(s.N%4 + 1)}}, DeliveryAddress: "1 Main St", PaymentMethod: "card",
 		}
 		if s.What != "place" {
-			cmd.OfferCode = "tenth"
+			if cmd.OfferCode = "tenth"; s.N%5 == 4 {
+				cmd.OfferCode = offerCode(s)
+			}
 		}
 		out, err := c.PlaceOrder(ctx, customer, cmd)
 		if err == nil {
@@ -178,6 +179,25 @@ func (w *town) do(ctx context.Context, c *commands.Service, s step) error {
 			w.mu.Unlock()
 		}
 		return err
+	case "a new offer":
+		_, err := c.CreateOffer(ctx, boss, commands.CreateOffer{Terms: offer.Terms{
+			Code: offerCode(s), Description: "Cheaper", DiscountType: offer.DiscountAmount, DiscountValue: int64(s.N + 1), MinOrder: 1000,
+		}})
+		return err
+	case "change an offer":
+		code, bound := offerCode(s), int64(s.N)
+		change := offer.Change{MaxDiscount: &bound}
+		if s.N%2 == 0 {
+			code = "TENTH"
+		}
+		_, err := c.UpdateOffer(ctx, boss, commands.UpdateOffer{Code: code, Change: change})
+		return err
+	case "withdraw an offer":
+		_, err := c.WithdrawOffer(ctx, boss, commands.WithdrawOffer{Code: offerCode(s)})
+		return err
+	case "read all":
+		_, err := c.ReadAllNotifications(ctx, customer)
+		return err
 	case "collect":
 		_, err := c.CollectPayment(ctx, someone, commands.CollectPayment{PaymentID: w.payment(s).ID})
 		return err
@@ -217,6 +237,9 @@ func (w *town) do(ctx context.Context, c *commands.Service, s step) error {
 	return fmt.Errorf("nobody knows how to %s", s.What)
 }
 
+// offerCode is one of a few offers that may be there, beside TENTH.
+func offerCode(s step) string { return fmt.Sprintf("OFFER-%d", s.Which%4) }
+
 // order is one of the orders, more often a late one; of nobody's when there is none.
 func (w *town) order(s step) uuid.UUID {
 	w.mu.Lock()
@@ -234,115 +257,6 @@ func (w *town) payment(s step) payment.Payment {
 		return payment.Payment{ID: uuid.UUID{2}, Amount: 1}
 	}
 	return w.payments[max(0, len(w.payments)-1-s.Which%min(len(w.payments), 6))]
-}
-
-// ledger is what the log says happened.
-type ledger struct {
-	orders   map[uuid.UUID]order.Order
-	payments map[uuid.UUID]payment.Payment
-	couriers map[string]courier.Courier
-	uses     map[string]int64 // of the offer, by customer; "" is all
-}
-
-// read folds a log, and complains of an order that leaves a final state.
-func read(log []eventstore.Recorded) (*ledger, error) {
-	l := &ledger{map[uuid.UUID]order.Order{}, map[uuid.UUID]payment.Payment{}, map[string]courier.Courier{}, map[string]int64{}}
-	for _, r := range log {
-		e, err := domain.Decode(r.Type, r.Data)
-		if err != nil {
-			return nil, err
-		}
-		switch r.Stream.Type {
-		case order.StreamType:
-			before := l.orders[r.Stream.ID]
-			after := before.Apply(e, r.RecordedAt)
-			final := before.Status == order.StatusDelivered || before.Status == order.StatusCancelled
-			if final && (after.Status != before.Status || after.AgentID != before.AgentID) {
-				return nil, fmt.Errorf("seq %d takes an order that is %s to %s, courier %q to %q", r.Seq, before.Status, after.Status, before.AgentID, after.AgentID)
-			}
-			l.orders[r.Stream.ID] = after
-		case payment.StreamType:
-			l.payments[r.Stream.ID] = l.payments[r.Stream.ID].Apply(e, r.RecordedAt)
-		case courier.StreamType:
-			for _, name := range townCouriers {
-				if courier.StreamID(name) == r.Stream.ID {
-					l.couriers[name] = l.couriers[name].Apply(e, r.RecordedAt)
-				}
-			}
-		case offer.TallyStreamType:
-			switch e := e.(type) {
-			case offer.Counted:
-				l.count(e.Scope, e.CustomerID, e.Uses)
-			case offer.Returned:
-				l.count(e.Scope, e.CustomerID, e.Uses)
-			}
-		}
-	}
-	return l, nil
-}
-
-func (l *ledger) count(scope offer.Scope, customer string, uses int64) {
-	if scope == offer.ScopeAll {
-		customer = ""
-	}
-	l.uses[customer] = uses
-}
-
-// check says what of a ledger cannot be.
-func (l *ledger) check() error {
-	keptOf := map[uuid.UUID]int{} // payments an order that count for something
-	for id, p := range l.payments {
-		if p.Refunded < 0 || p.RefundDue < 0 || p.Captured < 0 || p.Captured > p.Amount || p.Refunded+p.RefundDue > p.Captured {
-			return fmt.Errorf("payment %s: captured %d of %d, refunded %d, due %d", id, p.Captured, p.Amount, p.Refunded, p.RefundDue)
-		}
-		kept := p.Captured - p.Refunded - p.RefundDue
-		if l.orders[p.OrderID].Status == order.StatusCancelled && (kept != 0 || p.Status == payment.StatusPending) {
-			return fmt.Errorf("payment %s of a cancelled order is %s, and %d of it is neither refunded nor due", id, p.Status, kept)
-		}
-		if kept > 0 || p.Status == payment.StatusPending {
-			keptOf[p.OrderID]++
-		}
-	}
-	for id, n := range keptOf {
-		if n > 1 {
-			return fmt.Errorf("order %s has %d live payments", id, n)
-		}
-	}
-	carries := map[string]uuid.UUID{}
-	counted := map[string]int64{}
-	for id, o := range l.orders {
-		if o.TotalAmount != o.Subtotal-o.Discount || o.Discount < 0 || o.Discount > o.Subtotal {
-			return fmt.Errorf("order %s: subtotal %d, discount %d, total %d", id, o.Subtotal, o.Discount, o.TotalAmount)
-		}
-		if o.OfferCode != "" && o.Status != order.StatusCancelled {
-			counted[""]++
-			counted[o.CustomerID]++
-		}
-		if o.AgentID == "" || o.Status.Final() {
-			continue
-		}
-		if other, taken := carries[o.AgentID]; taken {
-			return fmt.Errorf("%s carries the orders %s and %s", o.AgentID, other, id)
-		}
-		carries[o.AgentID] = id
-	}
-	for name, c := range l.couriers {
-		id, carrying := carries[name]
-		if carrying != (c.CurrentOrder != nil) || (carrying && *c.CurrentOrder != id) {
-			return fmt.Errorf("%s carries %v, the orders say %v", name, c.CurrentOrder, id)
-		}
-	}
-	for who, n := range counted {
-		if most := map[bool]int64{true: offerUses, false: offerPerOne}[who == ""]; n > most {
-			return fmt.Errorf("%d orders of %q use the offer, at most %d may", n, who, most)
-		}
-	}
-	for who, n := range l.uses {
-		if counted[who] != n {
-			return fmt.Errorf("the offer was used by %q %d times, the tally says %d", who, counted[who], n)
-		}
-	}
-	return nil
 }
 
 // TestWhateverIsAskedTheBooksBalance asks random things in random order, and after each looks at all there is.
