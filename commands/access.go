@@ -36,43 +36,46 @@ func (s *Service) MayFollow(ctx context.Context, actor Actor, orderID uuid.UUID)
 // MayFollowCourier tells whether an actor may be told what a courier does: admins may, the courier itself, and a
 // customer whose order it carries now. It goes by the log, as [Service.MayFollow] does, and costs the same however
 // many orders the courier has carried.
-func (s *Service) MayFollowCourier(ctx context.Context, actor Actor, agentID string) (bool, error) {
+//
+// since is the seq from which on: a customer may not be told what the courier did before, which is of the orders of
+// others. For all others it is 0.
+func (s *Service) MayFollowCourier(ctx context.Context, actor Actor, agentID string) (since int64, ok bool, err error) {
 	switch actor.Role {
 	case domain.RoleAdmin:
-		return true, nil
+		return 0, true, nil
 	case domain.RoleDelivery:
-		return actor.UserID != "" && actor.UserID == agentID, nil
+		return 0, actor.UserID != "" && actor.UserID == agentID, nil
 	case domain.RoleCustomer:
 		return s.carriesFor(ctx, agentID, actor.UserID)
 	}
-	return false, nil
+	return 0, false, nil
 }
 
-// carriesFor tells whether a courier carries an order of a customer.
-func (s *Service) carriesFor(ctx context.Context, agentID, customerID string) (bool, error) {
+// carriesFor tells whether a courier carries an order of a customer, and a seq at which it did already.
+func (s *Service) carriesFor(ctx context.Context, agentID, customerID string) (since int64, ok bool, err error) {
 	stream := courierStream(agentID)
 	last, err := s.newest(ctx, stream)
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	newest, ok := last[stream]
 	if !ok {
-		return false, nil
+		return 0, false, nil
 	}
 	e, err := domain.Decode(newest.Type, newest.Data)
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	current := currentOrder(e)
 	if current == nil {
-		return false, nil
+		return 0, false, nil
 	}
 	o, err := load(ctx, s, orderStream(*current), order.Order{})
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	// The two are read one after the other: the order's own word is the newer one.
-	return o.state.CustomerID == customerID && o.state.AgentID == agentID && !o.state.Status.Final(), nil
+	return newest.Seq, o.state.CustomerID == customerID && o.state.AgentID == agentID && !o.state.Status.Final(), nil
 }
 
 // currentOrder is the order that a courier carries after an event, nil for none: each of its events says it.

@@ -248,7 +248,7 @@ func TestWhoMayFollowACourier(t *testing.T) {
 	s.online(raj)
 	may := func(a commands.Actor) bool {
 		t.Helper()
-		ok, err := s.MayFollowCourier(t.Context(), a, raj.UserID)
+		_, ok, err := s.MayFollowCourier(t.Context(), a, raj.UserID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,12 +265,19 @@ func TestWhoMayFollowACourier(t *testing.T) {
 	want("without an order", false)
 	o := s.assign(s.placed(), raj)
 	want("with the customer's order", true)
+	// What the courier did before it took the order is not the customer's.
+	if since, _, err := s.MayFollowCourier(t.Context(), customer, raj.UserID); err != nil || since != int64(len(s.store.Events())) {
+		t.Errorf("the customer may follow since %d, %v; the order was taken at %d", since, err, len(s.store.Events()))
+	}
+	if since, _, err := s.MayFollowCourier(t.Context(), admin, raj.UserID); since != 0 || err != nil {
+		t.Errorf("an admin may follow since %d, %v", since, err)
+	}
 	must(s.SetCourierStatus(t.Context(), by(raj), commands.SetCourierStatus{Status: "offline"}))(t)
 	want("with the customer's order, and offline", true)
 	s.online(raj)
 	s.delivered(o)
 	want("after it is delivered", false)
-	if ok, err := s.MayFollowCourier(t.Context(), customer, "nobody"); ok || err != nil {
+	if _, ok, err := s.MayFollowCourier(t.Context(), customer, "nobody"); ok || err != nil {
 		t.Errorf("a courier who was never heard of: %v, %v", ok, err)
 	}
 }

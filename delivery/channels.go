@@ -45,10 +45,11 @@ func (c channelSet) without(channel string) channelSet {
 	return next
 }
 
+// from lets the channels count from a seq on, unless they do so from a later one.
 func (c channelSet) from(seq int64) channelSet {
 	next := make(channelSet, len(c))
-	for channel := range c {
-		next[channel] = seq
+	for channel, from := range c {
+		next[channel] = max(seq, from)
 	}
 	return next
 }
@@ -56,7 +57,10 @@ func (c channelSet) from(seq int64) channelSet {
 // Join adds a channel and returns the seq after which its frames are handed out. A channel that is there already
 // keeps the seq from which it counted, and again is true. The right to it must have been checked after checked was
 // read from the hub's Position: ErrEnded if it was ended since, and nothing is joined. Otherwise Answered has to follow.
-func (s *Subscription) Join(channel string, checked int64) (from int64, again bool, _ error) {
+//
+// since is the seq that gave the right, before which nothing of the channel is handed out; the log, which the right was
+// checked against, may be ahead of the hub. 0: the right has no beginning.
+func (s *Subscription) Join(channel string, checked, since int64) (from int64, again bool, _ error) {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	s.mu.Lock()
@@ -72,7 +76,7 @@ func (s *Subscription) Join(channel string, checked int64) (from int64, again bo
 		return from, true, nil
 	}
 	// Nothing that is handed out or queued already can be amended, so the channel counts from behind it.
-	from = max(s.settle(), s.hub.Position())
+	from = max(s.settle(), s.hub.Position(), since)
 	if !s.live && len(s.queue) > 0 {
 		from = max(from, s.end)
 	}

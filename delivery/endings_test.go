@@ -156,7 +156,7 @@ func TestARightThatEndedBehindItsCheckIsNotUsed(t *testing.T) {
 	end(feed, lostBy("a", "delivery"), "role:admin")
 	feed.Add("order:1")
 	mustStep(t, hub)
-	if _, _, err := s.Join("order:1", checked); !errors.Is(err, ErrEnded) || s.Has("order:1") {
+	if _, _, err := s.Join("order:1", checked, 0); !errors.Is(err, ErrEnded) || s.Has("order:1") {
 		t.Errorf("joined: %v", err)
 	}
 	if _, err := hub.Subscribe(agentA, 0, 0, checked); !errors.Is(err, ErrEnded) {
@@ -166,13 +166,13 @@ func TestARightThatEndedBehindItsCheckIsNotUsed(t *testing.T) {
 		t.Errorf("%d subscriptions, %d in the channel", n, len(hub.channels["order:1"]))
 	}
 	// It was another's right, another room's, or the check came behind the end.
-	if _, _, err := other.Join("order:1", checked); err != nil {
+	if _, _, err := other.Join("order:1", checked, 0); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := s.Join("order:2", checked); err != nil {
+	if _, _, err := s.Join("order:2", checked, 0); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := s.Join("order:1", 3); err != nil {
+	if _, _, err := s.Join("order:1", 3, 0); err != nil {
 		t.Error(err)
 	}
 }
@@ -207,7 +207,7 @@ func TestAnEndIsToldBehindTheAnswerToTheJoining(t *testing.T) {
 		*Subscription
 	}
 	join := func(w world) {
-		if _, _, err := w.Join("order:1", w.hub.Position()); err != nil {
+		if _, _, err := w.Join("order:1", w.hub.Position(), 0); err != nil {
 			w.Fatalf("Join: %v", err)
 		}
 	}

@@ -73,7 +73,7 @@ func subscribe(t interface{ Fatalf(string, ...any) }, h *Hub, channels []string,
 
 // mustJoin joins a channel whose right is given, and whose joining is answered.
 func mustJoin(t interface{ Fatalf(string, ...any) }, s *Subscription, channel string) int64 {
-	from, _, err := s.Join(channel, s.hub.Position())
+	from, _, err := s.Join(channel, s.hub.Position(), 0)
 	if err != nil {
 		t.Fatalf("Join: %v", err)
 	}

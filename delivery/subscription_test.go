@@ -222,3 +222,29 @@ func TestCaughtUpIsNotToldBeforeTheGoal(t *testing.T) {
 		t.Errorf("%+v, %v; want caught up at 3", b, err)
 	}
 }
+
+// The log, which rights are checked against, may be ahead of the hub: what came before the right is not handed out,
+// whatever way it takes.
+func TestAChannelCountsFromWhenTheRightToItBegan(t *testing.T) {
+	t.Parallel()
+	feed := deliverytest.NewFeed()
+	hub := newHub(feed, nil)
+	feed.Add("all") // 1
+	mustStep(t, hub)
+	live := subscribe(t, hub, []string{"all"}, 1, 0)
+	wantCaughtUp(t, live, 1)
+	behind := subscribe(t, hub, []string{"all"}, 0, 0)
+	for _, s := range []*Subscription{live, behind} {
+		if from, _, err := s.Join("delivery:x", hub.Position(), 3); err != nil || from != 3 {
+			t.Fatalf("joined from %d, %v", from, err)
+		}
+	}
+	for range 4 {
+		feed.Add("delivery:x") // 2 to 5
+	}
+	mustStep(t, hub)
+	wantFrames(t, live, 4, 5)
+	wantFrames(t, behind, 1, 4, 5)
+	behind.Reset(1) // another cursor gives no right
+	wantFrames(t, behind, 4, 5)
+}

@@ -195,7 +195,7 @@ func (a access) CanSeeOrder(ctx context.Context, user auth.Identity, orderID uui
 	return a.service.MayFollow(ctx, actor(user), orderID)
 }
 
-func (a access) CanSeeCourier(ctx context.Context, user auth.Identity, agentID string) (bool, error) {
+func (a access) CanSeeCourier(ctx context.Context, user auth.Identity, agentID string) (since int64, ok bool, err error) {
 	return a.service.MayFollowCourier(ctx, actor(user), agentID)
 }
 

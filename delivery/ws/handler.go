@@ -43,7 +43,8 @@ type Access interface {
 	CanSeeOrder(ctx context.Context, user auth.Identity, orderID uuid.UUID) (bool, error)
 	// CanSeeCourier says whether the user may follow a delivery agent, who is named by the user id, now. Both go by the
 	// log and not by a read model: a right that an event has ended is not given once the event is in the log.
-	CanSeeCourier(ctx context.Context, user auth.Identity, agentID string) (bool, error)
+	// since is the seq from which on the user may follow the agent: what was before is of others. 0: it was always so.
+	CanSeeCourier(ctx context.Context, user auth.Identity, agentID string) (since int64, ok bool, err error)
 }
 
 // Config of a Handler. Hub, Verifier and Access are required.

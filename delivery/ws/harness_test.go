@@ -73,6 +73,7 @@ type rights struct {
 	mu        sync.Mutex
 	customers map[uuid.UUID]string
 	agents    map[uuid.UUID]string // who carries an order
+	since     int64                // from when on customers may follow an agent
 	onCheck   func()               // called when an answer is known but not given yet
 }
 
@@ -123,8 +124,8 @@ func (r *rights) CanSeeOrder(_ context.Context, user auth.Identity, id uuid.UUID
 	})
 }
 
-func (r *rights) CanSeeCourier(_ context.Context, user auth.Identity, agent string) (bool, error) {
-	return r.judge(func() (bool, error) {
+func (r *rights) CanSeeCourier(_ context.Context, user auth.Identity, agent string) (since int64, ok bool, err error) {
+	ok, err = r.judge(func() (bool, error) {
 		switch {
 		case agent == "broken":
 			return false, errDatabase
@@ -135,11 +136,13 @@ func (r *rights) CanSeeCourier(_ context.Context, user auth.Identity, agent stri
 		}
 		for order, a := range r.agents {
 			if a == agent && r.customers[order] == user.UserID {
+				since = r.since
 				return true, nil
 			}
 		}
 		return false, nil
 	})
+	return since, ok, err
 }
 
 type server struct {

@@ -85,7 +85,7 @@ func (r *reader) checkJoin(ctx context.Context, want roomRequest) error {
 func (r *reader) enter(ctx context.Context, m room) (from int64, again bool, _ error) {
 	for range maxChecks {
 		checked := r.cfg.Hub.Position()
-		open, err := m.open(ctx, r.cfg.Access, r.user)
+		since, open, err := m.open(ctx, r.cfg.Access, r.user)
 		if err != nil {
 			return 0, false, err
 		}
@@ -93,7 +93,7 @@ func (r *reader) enter(ctx context.Context, m room) (from int64, again bool, _ e
 			r.sub.End(m.name) // the hub has not come to it yet
 			return 0, false, errForbiddenRoom
 		}
-		from, again, err = r.sub.Join(m.name, checked)
+		from, again, err = r.sub.Join(m.name, checked, since)
 		if !errors.Is(err, delivery.ErrEnded) {
 			return from, again, err
 		}

@@ -121,24 +121,24 @@ func (r *reader) subscribe(ctx context.Context, user auth.Identity, reg Register
 
 // subscribe subscribes to the channels and the rooms. A room without a past for the user counts from now on.
 func subscribe(hub *delivery.Hub, user auth.Identity, channels []string, rooms []room, cursor, goal, checked int64) (*delivery.Subscription, error) {
-	var fromNow []string
+	var fromNow []room
 	for _, m := range rooms {
 		if m.hasPast(user) {
 			channels = append(channels, m.name)
 		} else {
-			fromNow = append(fromNow, m.name)
+			fromNow = append(fromNow, m)
 		}
 	}
 	sub, err := hub.Subscribe(channels, cursor, goal, checked)
 	if err != nil {
 		return nil, err
 	}
-	for _, channel := range fromNow {
-		if _, _, err := sub.Join(channel, checked); err != nil {
+	for _, m := range fromNow {
+		if _, _, err := sub.Join(m.name, checked, m.since); err != nil {
 			sub.Close()
 			return nil, err
 		}
-		sub.Answered(channel, true) // what is told of it comes behind `registered`
+		sub.Answered(m.name, true) // what is told of it comes behind `registered`
 	}
 	return sub, nil
 }
@@ -164,6 +164,7 @@ func (r *reader) openRooms(ctx context.Context, user auth.Identity, names []stri
 	refused = []string{}
 	seen := map[string]bool{}
 	for _, name := range names {
+		var err error
 		m, ok := parseRoom(name)
 		if seen[m.name] {
 			continue
@@ -173,7 +174,7 @@ func (r *reader) openRooms(ctx context.Context, user auth.Identity, names []stri
 			continue
 		}
 		seen[m.name] = true
-		ok, err := m.open(ctx, r.cfg.Access, user)
+		m.since, ok, err = m.open(ctx, r.cfg.Access, user)
 		if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
 			return nil, nil, fmt.Errorf("ask whether %q may be followed: %w", m.name, err)
 		}

@@ -19,6 +19,7 @@ type room struct {
 	name  string    // of the channel
 	order uuid.UUID // when it is an order's
 	agent string    // else
+	since int64     // the seq that gave the user the right to it; 0: before any
 }
 
 func orderRoom(id uuid.UUID) room { return room{name: projections.ChannelOrder(id), order: id} }
@@ -46,12 +47,13 @@ func parseRoom(name string) (room, bool) {
 	return orderRoom(id), err == nil
 }
 
-// open says whether a user may be in the room now.
-func (m room) open(ctx context.Context, access Access, user auth.Identity) (bool, error) {
+// open says whether a user may be in the room now, and since which seq.
+func (m room) open(ctx context.Context, access Access, user auth.Identity) (since int64, open bool, err error) {
 	if m.agent != "" {
 		return access.CanSeeCourier(ctx, user, m.agent)
 	}
-	return access.CanSeeOrder(ctx, user, m.order)
+	open, err = access.CanSeeOrder(ctx, user, m.order)
+	return 0, open, err
 }
 
 // hasPast says whether a user who may be in the room may also see what it carried before. A customer follows an agent

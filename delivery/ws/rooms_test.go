@@ -68,6 +68,26 @@ func TestTheRoomOfADeliveryAgentIsJoinedAndLeft(t *testing.T) {
 	}
 }
 
+// The log knows already that the agent has the customer's order, and the hub is still telling what it did for others.
+func TestACustomerIsNotToldWhatAnAgentDidJustBefore(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{before: func(m *deliverytest.Feed) { m.Add("user:ann") }}) // 1
+	s.rights.assign(order1, "dora")
+	s.rights.since = 3
+	back, later := s.dial(t, nil), s.dial(t, nil)
+	back.register("ann", domain.RoleCustomer, `,"lastSeq":1,"rooms":["delivery:dora"]`)
+	back.expect("caught_up")
+	later.register("ann", domain.RoleCustomer, "")
+	if m := later.ask("join:delivery", `{"deliveryId":"dora"}`); m.Error != nil || m.Data.Seq != 3 {
+		t.Fatalf("got %s", m.raw)
+	}
+	s.feed.Add("delivery:dora", "user:bob") // 2
+	s.feed.Add("delivery:dora")             // 3
+	s.feed.Add("delivery:dora")             // 4
+	back.expectEvents(1, 4)
+	later.expectEvents(1, 4)
+}
+
 // What an agent did before is of the orders of others.
 func TestACustomerFollowsAnAgentFromThenOn(t *testing.T) {
 	t.Parallel()
