@@ -100,8 +100,12 @@ func (p paid) failed(cmd ProviderEvent) (change[payment.Payment], error) {
 }
 
 func (p paid) refunded(cmd ProviderEvent) (change[payment.Payment], error) {
+	refundID := cmp.Or(cmd.RefundID, cmd.EventID)
+	if id, err := uuid.Parse(refundID); err == nil {
+		refundID = id.String() // in whatever case the provider writes it
+	}
 	events, err := p.payment.state.ReportRefund(payment.ReportRefund{
-		RefundID: cmp.Or(cmd.RefundID, cmd.EventID), Amount: cmd.Amount, Currency: cmd.Currency, Reason: cmd.Reason,
+		RefundID: refundID, Amount: cmd.Amount, Currency: cmd.Currency, Reason: cmd.Reason,
 	})
 	if err != nil {
 		return change[payment.Payment]{}, err

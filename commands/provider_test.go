@@ -266,7 +266,15 @@ func TestARefundThatTheProviderWasToldToMakeIsNotCountedAgain(t *testing.T) {
 	if out, err := s.ProviderEvent(t.Context(), by(provider), report); err != nil || out.Value.Refunded != 300 || len(out.Value.Refunds) != 1 {
 		t.Errorf("reported %+v, %v", out.Value, err)
 	}
-	report.EventID, report.RefundID = "evt-10", "" // one of its own
+	report.EventID, report.RefundID = "evt-9b", strings.ToUpper(report.RefundID)
+	if out, err := s.ProviderEvent(t.Context(), by(provider), report); err != nil || out.Value.Refunded != 300 {
+		t.Errorf("reported in other letters %+v, %v", out.Value, err)
+	}
+	report.EventID, report.Amount = "evt-9c", 299
+	if _, err := s.ProviderEvent(t.Context(), by(provider), report); domain.CodeOf(err) != domain.CodeAmountMismatch {
+		t.Errorf("reported with another amount: %v", err)
+	}
+	report.EventID, report.Amount, report.RefundID = "evt-10", 300, "" // one of its own
 	if out, err := s.ProviderEvent(t.Context(), by(provider), report); err != nil || out.Value.Refunded != 600 {
 		t.Errorf("reported %+v, %v", out.Value, err)
 	}

@@ -1,7 +1,6 @@
 package domain
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,7 +14,7 @@ const MaxUserID = 128
 // have several lines; other control characters are refused: they mean nothing in a text,
 // and drive the terminals it is printed on.
 func CheckText(field, text string, lowest, highest int) error {
-	return check(field, text, lowest, highest, "other than line breaks and tabs", func(c rune) bool {
+	return check(field, text, lowest, highest, ", only line breaks and tabs", func(c rune) bool {
 		return unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t'
 	})
 }
@@ -32,7 +31,7 @@ func check(field, text string, lowest, highest int, but string, refused func(run
 	}
 	if i := strings.IndexFunc(text, refused); i >= 0 {
 		c, _ := utf8.DecodeRuneInString(text[i:])
-		return Invalid(field, "%s", strings.TrimSpace(fmt.Sprintf("must not contain the control character %U, nor any %s", c, but)))
+		return Invalid(field, "must not contain control characters such as %U%s", c, but)
 	}
 	if lowest > 0 && strings.TrimSpace(text) == "" {
 		return Invalid(field, "must not be empty")

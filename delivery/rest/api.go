@@ -68,15 +68,15 @@ func (s *server) document(pattern, contentType string, made func() ([]byte, erro
 	})
 }
 
-// requireSeq says of every answer that has X-Seq that it always does, which a Go type cannot say.
+// requireSeq says of every answer, other than a refusal, that has X-Seq that it always does, which a Go type cannot say.
 func requireSeq(spec *huma.OpenAPI) {
 	for _, path := range spec.Paths {
 		for _, op := range []*huma.Operation{path.Get, path.Post, path.Patch, path.Put, path.Delete} {
 			if op == nil {
 				continue
 			}
-			for _, response := range op.Responses {
-				if header := response.Headers["X-Seq"]; header != nil {
+			for status, response := range op.Responses {
+				if header := response.Headers["X-Seq"]; header != nil && strings.HasPrefix(status, "2") {
 					header.Required = true
 				}
 			}
@@ -155,7 +155,12 @@ func describeRefusals(api huma.API, described map[string]*huma.Response) map[str
 		all[status] = response
 	}
 	schema := api.OpenAPI().Components.Schemas.Schema(problemGoType, true, "Problem")
+	whole := &huma.Schema{Type: huma.TypeInteger, Format: "int64"}
 	for _, response := range all {
+		response.Headers = map[string]*huma.Param{
+			"X-Seq":       {Schema: whole, Description: "Of what is not there, or not the caller's: up to which seq that is so."},
+			"Retry-After": {Schema: whole, Description: "Where the same request may succeed later: in how many seconds."},
+		}
 		if response.Content != nil {
 			continue
 		}

@@ -3,7 +3,6 @@ package rest
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -215,8 +214,7 @@ func narrow(q *projections.OrderQuery, id auth.Identity) error {
 func (s *server) visibleOrder(ctx context.Context, id auth.Identity, orderID uuid.UUID) (order.Order, int64, error) {
 	found, seq, err := s.cfg.Views.Order(ctx, orderID)
 	if err == nil && !maySee(id, found) {
-		return order.Order{}, 0, problem(domain.CodeForbidden, "this order is somebody else's").
-			set("X-Seq", strconv.FormatInt(seq, 10))
+		err = problem(domain.CodeForbidden, "this order is somebody else's")
 	}
 	return found, seq, asOf(seq, err)
 }

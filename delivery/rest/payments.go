@@ -141,7 +141,7 @@ func (s *server) getPayment(ctx context.Context, c *call, in *paymentInput) (*re
 		return nil, asOf(seq, err)
 	}
 	if err := s.checkPayment(ctx, c.user(), found); err != nil {
-		return nil, err
+		return nil, asOf(seq, err)
 	}
 	return &read[payment.Payment]{Seq: seq, Body: found}, nil
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/projections"
 )
@@ -48,10 +47,13 @@ type read[T any] struct {
 // asOf adds to a refusal that something is not there, or not the caller's, up to which seq that is so: what was just made
 // may only not be visible yet.
 func asOf(seq int64, err error) error {
-	if code := domain.CodeOf(err); err == nil || delivery.OutcomeOf(code).Status != http.StatusNotFound {
+	if err == nil {
+		return nil
+	}
+	p, unexpected := asProblem(err, http.MethodGet)
+	if unexpected || (p.Status != http.StatusNotFound && p.Status != http.StatusForbidden) {
 		return err
 	}
-	p, _ := asProblem(err, http.MethodGet)
 	return p.set("X-Seq", strconv.FormatInt(seq, 10))
 }
 

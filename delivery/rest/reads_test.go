@@ -274,7 +274,7 @@ func TestWhatIsNotThereSaysUpToWhichSeq(t *testing.T) {
 	h := newWorld().handler(t)
 	for path, status := range map[string]int{
 		"/orders/" + unknownID.String(): 404, "/orders/" + orderID.String(): 403, "/payments/" + unknownID.String(): 404,
-		"/products/" + unknownID.String(): 404, "/offers/NONE": 404, "/delivery/agents/nobody": 404,
+		"/products/" + unknownID.String(): 404, "/payments/" + cardID.String(): 403, "/offers/NONE": 404, "/delivery/agents/nobody": 404,
 		"/delivery/orders/" + unknownID.String() + "/track": 404, "/orders/" + unknownID.String() + "/payments": 404,
 	} {
 		user := "admin"

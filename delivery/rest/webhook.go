@@ -108,10 +108,16 @@ func (s *server) receivePaymentEvent(ctx context.Context, c *call, in *providerE
 			return nil, unsigned(domain.CodeSignatureExpired, "sentAt is more than 5 minutes from now: sign it anew, and look at the clock")
 		}
 	}
-	return answerOf(s.cfg.Commands.ProviderEvent(ctx, commands.Request{
+	out, err := answerOf(s.cfg.Commands.ProviderEvent(ctx, commands.Request{
 		Actor: paymentProvider, CorrelationID: c.id.String(), RemoteAddr: c.remoteAddr,
 	}, commands.ProviderEvent{
 		EventID: in.Body.EventID, PaymentID: in.Body.PaymentID, Type: in.Body.Type,
 		Amount: in.Body.Amount, Currency: in.Body.Currency, Reason: in.Body.Reason, RefundID: in.Body.RefundID,
 	}))
+	if p, unexpected := asProblem(err, http.MethodPost); err != nil && !unexpected && p.Status < 500 {
+		// Money may have moved of which the log says nothing: somebody has to know.
+		s.cfg.Logger.WarnContext(ctx, "an event of the payment provider was refused", "request", c.id, "event", in.Body.EventID,
+			"payment", in.Body.PaymentID, "type", in.Body.Type, "amount", in.Body.Amount, "code", p.Code, "why", p.Detail)
+	}
+	return out, err
 }

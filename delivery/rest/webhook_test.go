@@ -255,4 +255,8 @@ func TestWhatTheCommandRefusesTheProviderIsTold(t *testing.T) {
 	if got.body["amount"] != 900.0 {
 		t.Errorf("the amount is not told: %s", got.text)
 	}
+	// Nothing of it is in the log of events, so the operator is told.
+	if said := w.log.String(); !strings.Contains(said, "amount_mismatch") || !strings.Contains(said, "evt_1") || !strings.Contains(said, "level=WARN") {
+		t.Errorf("the operator reads %s", said)
+	}
 }

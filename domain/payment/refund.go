@@ -65,6 +65,11 @@ func (p Payment) ReportRefund(cmd ReportRefund) ([]domain.Event, error) {
 	}
 	// One that the provider had refused and made after all is counted as any other.
 	if known, ok := p.refund(cmd.RefundID); ok && known.Status != RefundRefused {
+		if known.Amount != cmd.Amount {
+			return nil, domain.Errorf(domain.CodeAmountMismatch,
+				"refund %s of payment %s is of %d minor units and not of %d: have the provider look into it", known.ID, p.ID, known.Amount, cmd.Amount).
+				With("paymentId", p.ID).With("amount", known.Amount)
+		}
 		return nil, nil
 	}
 	if p.Captured == 0 {
