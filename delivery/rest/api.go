@@ -177,8 +177,8 @@ to the next read to see what was just changed.
 
 Errors are application/problem+json (RFC 9457) with a stable code.
 
-A field of a body that is not described here is refused, and nothing is done: it may be a misspelled one. What an order's
-answer shows, such as a price, may be sent with an order and changes nothing. The payment provider may send what it likes.
+A field of a body that is not described here is refused, and nothing is done: it may be a misspelled one. Prices and sums may
+be sent with an order and change nothing. The payment provider may send more fields than are described.
 
 POST, PATCH and DELETE accept Idempotency-Key: the same key, user and bytes are answered again with
 Idempotent-Replayed: true; the same key with anything else is 422 idempotency_mismatch.

@@ -14,7 +14,7 @@ type businessStatusInput struct {
 	Repeatable
 	Body struct {
 		IsOpen  bool   `json:"isOpen"`
-		Message string `json:"message,omitempty" doc:"What customers are told; a default when empty."`
+		Message string `json:"message,omitempty" maxLength:"500" doc:"What customers are told; a default when empty."`
 	}
 }
 

@@ -51,9 +51,9 @@ type inboxBody struct {
 type notifyInput struct {
 	Repeatable
 	Body struct {
-		UserID  string `json:"userId" doc:"Whose inbox it goes to."`
-		Title   string `json:"title"`
-		Message string `json:"message"`
+		UserID  string `json:"userId" minLength:"1" maxLength:"128" doc:"Whose inbox it goes to."`
+		Title   string `json:"title" minLength:"1" maxLength:"200"`
+		Message string `json:"message" minLength:"1" maxLength:"2000"`
 		Type    string `json:"type" pattern:"^[a-z0-9_-]{1,50}$" patternDescription:"1 to 50 lower-case letters, digits, _ and -"`
 	}
 }

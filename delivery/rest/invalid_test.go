@@ -30,7 +30,7 @@ func TestRequestsThatAreNotValid(t *testing.T) {
 		"half a thing":                  {"POST", orders, "asha", []string{strings.Replace(place, ":2}", ":1.5}", 1)}, "body.items[0].quantity"},
 		"an unknown payment method":     {"POST", orders, "asha", []string{strings.Replace(place, "cod", "gold", 1)}, "body.paymentMethod"},
 		"a number as text":              {"PATCH", one, "admin", []string{`{"price":"90"}`}, "body.price"},
-		"a number that fits nowhere":    {"PATCH", one, "admin", []string{`{"price":1e30}`}, "body"},
+		"a number that fits nowhere":    {"PATCH", one, "admin", []string{`{"price":1e30}`}, "body.price"},
 		"a body that is no UTF-8":       {"PATCH", one, "admin", []string{"{\"name\":\"\xff\"}"}, "body"},
 		"an id that is no UUID":         {"GET", orders + "/7", "asha", nil, "path.id"},
 		"an unknown status":             {"PATCH", orders + "/" + orderID.String() + "/status", "admin", []string{`{"status":"eaten"}`}, "body.status"},

@@ -35,9 +35,9 @@ type createOfferInput struct {
 	Repeatable
 	Body struct {
 		Code           string     `json:"code" pattern:"^[A-Za-z0-9_-]{2,64}$" patternDescription:"2 to 64 letters, digits, _ and -" doc:"Codes that differ only in case are the same."`
-		Description    string     `json:"description"`
+		Description    string     `json:"description" minLength:"1" maxLength:"500"`
 		DiscountType   string     `json:"discountType" enum:"percent,amount"`
-		DiscountValue  int64      `json:"discountValue" minimum:"1" doc:"Per cent, 1 to 100, or minor units of the order's currency."`
+		DiscountValue  int64      `json:"discountValue" minimum:"1" maximum:"10000000000" doc:"Per cent, 1 to 100, or minor units of the order's currency."`
 		MinOrder       int64      `json:"minOrder,omitempty" minimum:"0" doc:"The least subtotal, in minor units; 0: none."`
 		MaxDiscount    int64      `json:"maxDiscount,omitempty" minimum:"0" doc:"The most it takes off, in minor units; 0: no bound."`
 		MaxUses        int64      `json:"maxUses,omitempty" minimum:"0" doc:"By all customers; 0: no bound."`
@@ -51,9 +51,9 @@ type updateOfferInput struct {
 	ByCode
 	Repeatable
 	Body struct {
-		Description    *string  `json:"description,omitempty"`
+		Description    *string  `json:"description,omitempty" minLength:"1" maxLength:"500"`
 		DiscountType   *string  `json:"discountType,omitempty" enum:"percent,amount"`
-		DiscountValue  *int64   `json:"discountValue,omitempty" minimum:"1" doc:"Per cent, 1 to 100, or minor units of the order's currency."`
+		DiscountValue  *int64   `json:"discountValue,omitempty" minimum:"1" maximum:"10000000000" doc:"Per cent, 1 to 100, or minor units of the order's currency."`
 		MinOrder       *int64   `json:"minOrder,omitempty" minimum:"0" doc:"The least subtotal, in minor units; 0: none."`
 		MaxDiscount    *int64   `json:"maxDiscount,omitempty" minimum:"0" doc:"The most it takes off, in minor units; 0: no bound."`
 		MaxUses        *int64   `json:"maxUses,omitempty" minimum:"0" doc:"By all customers; 0: no bound."`

@@ -116,7 +116,7 @@ func TestOfferRequestsThatAreNotValid(t *testing.T) {
 		{"POST", "/offers", "admin", change("50", "-50"), "body.discountValue"},
 		{"POST", "/offers", "admin", change("50", "12.5"), "body.discountValue"},
 		{"POST", "/offers", "admin", change("50", `"50"`), "body.discountValue"},
-		{"POST", "/offers", "admin", change("50", "1e30"), "body"},
+		{"POST", "/offers", "admin", change("50", "1e30"), "body.discountValue"},
 		{"POST", "/offers", "admin", with(`"minOrder":-1`), "body.minOrder"},
 		{"POST", "/offers", "admin", with(`"maxDiscount":-1`), "body.maxDiscount"},
 		{"POST", "/offers", "admin", with(`"maxUses":-1`), "body.maxUses"},

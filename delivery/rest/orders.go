@@ -34,20 +34,20 @@ type placeOrderInput struct {
 	Repeatable
 	Body struct {
 		Items           []wantedItem `json:"items" minItems:"1" maxItems:"100" nullable:"false" doc:"Prices are the menu's."`
-		DeliveryAddress string       `json:"deliveryAddress"`
-		CustomerName    string       `json:"customerName,omitempty" doc:"The token's name when empty."`
+		DeliveryAddress string       `json:"deliveryAddress" minLength:"1" maxLength:"500"`
+		CustomerName    string       `json:"customerName,omitempty" maxLength:"200" doc:"The token's name when empty."`
 		OfferCode       string       `json:"offerCode,omitempty"`
 		PaymentMethod   string       `json:"paymentMethod" enum:"cod,card,upi,wallet"`
-		Note            string       `json:"note,omitempty"`
+		Note            string       `json:"note,omitempty" maxLength:"500"`
 		Reckoned
-		Subtotal    any `json:"subtotal,omitempty" doc:"Passed over, as is currency: a client may send back what it was shown."`
+		Subtotal    any `json:"subtotal,omitempty" doc:"Passed over: what an order costs is reckoned from the menu."`
 		Discount    any `json:"discount,omitempty" doc:"Passed over."`
 		TotalAmount any `json:"totalAmount,omitempty" doc:"Passed over."`
 	}
 }
 
-// Reckoned is what clients are shown of an order and of a line, and what the server alone decides. A client that sends
-// it is not refused, and changes nothing.
+// Reckoned is what an order and its lines have that the server alone decides. A client that sends it is not refused,
+// and changes nothing.
 type Reckoned struct {
 	Currency any `json:"currency,omitempty" doc:"Passed over."`
 }
@@ -67,7 +67,7 @@ type orderStatusInput struct {
 	Repeatable
 	Body struct {
 		Status  string `json:"status" enum:"placed,confirmed,preparing,ready,out_for_delivery,delivered,cancelled"`
-		Message string `json:"message,omitempty" doc:"What the customer is told; a default when empty."`
+		Message string `json:"message,omitempty" maxLength:"500" doc:"What the customer is told; a default when empty."`
 	}
 }
 
@@ -75,7 +75,7 @@ type cancelOrderInput struct {
 	ByID
 	Repeatable
 	Body struct {
-		Reason string `json:"reason"`
+		Reason string `json:"reason" minLength:"1" maxLength:"500"`
 	}
 }
 

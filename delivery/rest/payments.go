@@ -39,7 +39,7 @@ type refundPaymentInput struct {
 	Repeatable
 	Body struct {
 		Amount refundAmount `json:"amount,omitempty" doc:"In minor units of the payment's currency; all that is left of the capture when absent."`
-		Reason string       `json:"reason"`
+		Reason string       `json:"reason" minLength:"1" maxLength:"500"`
 	}
 }
 

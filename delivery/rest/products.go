@@ -32,10 +32,10 @@ type productInput struct {
 type addProductInput struct {
 	Repeatable
 	Body struct {
-		Name        string `json:"name"`
-		Description string `json:"description,omitempty"`
-		Price       int64  `json:"price" minimum:"0" doc:"In minor units of the currency."`
-		Currency    string `json:"currency" doc:"An ISO 4217 code." example:"INR"`
+		Name        string `json:"name" minLength:"1" maxLength:"200"`
+		Description string `json:"description,omitempty" maxLength:"2000"`
+		Price       int64  `json:"price" minimum:"0" maximum:"10000000000" doc:"In minor units of the currency."`
+		Currency    string `json:"currency" pattern:"^[A-Z]{3}$" patternDescription:"three upper-case letters, such as EUR" doc:"An ISO 4217 code." example:"INR"`
 		Available   *bool  `json:"available,omitempty" default:"true"`
 	}
 }
@@ -44,10 +44,10 @@ type updateProductInput struct {
 	ByID
 	Repeatable
 	Body struct {
-		Name        *string `json:"name,omitempty"`
-		Description *string `json:"description,omitempty"`
-		Price       *int64  `json:"price,omitempty" minimum:"0" doc:"In minor units of the currency."`
-		Currency    *string `json:"currency,omitempty" doc:"An ISO 4217 code."`
+		Name        *string `json:"name,omitempty" minLength:"1" maxLength:"200"`
+		Description *string `json:"description,omitempty" maxLength:"2000"`
+		Price       *int64  `json:"price,omitempty" minimum:"0" maximum:"10000000000" doc:"In minor units of the currency."`
+		Currency    *string `json:"currency,omitempty" pattern:"^[A-Z]{3}$" patternDescription:"three upper-case letters, such as EUR" doc:"An ISO 4217 code."`
 		Available   *bool   `json:"available,omitempty"`
 	}
 }
