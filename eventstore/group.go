@@ -99,7 +99,7 @@ func (g *Group) Subscriber() (message.Subscriber, error) {
 		BackoffManager: backoff{g},
 		SchemaAdapter:  schemaAdapter{g},
 		OffsetsAdapter: offsetsAdapter{g},
-	}, slogAdapter(g.cfg.Logger))
+	}, slogAdapter(g.cfg.Logger, g.stop))
 	if err != nil {
 		return nil, fmt.Errorf("subscribe group %s: %w", g.cfg.Name, err)
 	}

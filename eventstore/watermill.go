@@ -216,8 +216,30 @@ func (b backoff) HandleError(_ watermill.LoggerAdapter, noMsg bool, err error) t
 	return 0
 }
 
-// slogAdapter passes Watermill's log on, less its chatter: what it logs as information at each start and
-// stop is for debugging here.
-func slogAdapter(log *slog.Logger) watermill.LoggerAdapter {
-	return watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug})
+// slogAdapter passes Watermill's log on, less its chatter: what it logs as information at each start and stop is for
+// debugging here, and so are the errors of transactions that a stop broke off, which nobody needs to look into.
+func slogAdapter(log *slog.Logger, stop <-chan struct{}) watermill.LoggerAdapter {
+	return untilStop{
+		watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug}), stop,
+	}
+}
+
+type untilStop struct {
+	watermill.LoggerAdapter
+	stop <-chan struct{}
+}
+
+// Error logs an error, behind the stop for debugging only.
+func (l untilStop) Error(msg string, err error, fields watermill.LogFields) {
+	select {
+	case <-l.stop:
+		l.Debug(msg, fields.Add(watermill.LogFields{"error": err}))
+	default:
+		l.LoggerAdapter.Error(msg, err, fields)
+	}
+}
+
+// With adds fields to all that is logged.
+func (l untilStop) With(fields watermill.LogFields) watermill.LoggerAdapter {
+	return untilStop{l.LoggerAdapter.With(fields), l.stop}
 }
