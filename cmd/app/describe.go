@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strings"
-
 	"github.com/orderlog/orderlog/delivery/asyncapi"
 	"github.com/orderlog/orderlog/delivery/ws"
 	"github.com/orderlog/orderlog/internal/config"
@@ -17,8 +15,7 @@ func describeSockets(cfg config.Config) ([]byte, error) {
 	}
 	for _, e := range ws.ClientEvents() {
 		d.Client = append(d.Client, asyncapi.ClientMessage{
-			Name: e.Name, Summary: e.Summary, Data: e.Data, Ack: e.Ack,
-			Bare: strings.HasPrefix(e.Name, "join:") || strings.HasPrefix(e.Name, "leave:"), // as the clients of before send the id
+			Name: e.Name, Summary: e.Summary, Data: e.Data, Ack: e.Ack, Bare: e.Bare(),
 		})
 	}
 	for _, m := range ws.ServerMessages() {

@@ -2,13 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/gorilla/websocket"
 )
@@ -62,39 +61,40 @@ func TestWhoMaySendWhatOverTheSocket(t *testing.T) {
 // send registers with a token, sends one event, and returns how it was refused: the code of the answer, or the close.
 func (w *ward) send(t *testing.T, token, event string, data any) string {
 	t.Helper()
-	conn, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(w.url, "http")+"/ws", nil) //nolint:bodyclose // the dialer has read it
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
 	messages := []map[string]any{{"event": "register", "data": map[string]any{"token": token}, "id": 1}}
 	if event != "register" {
 		messages = append(messages, map[string]any{"event": event, "data": data, "id": 2})
 	}
+	k := w.dial(t, nil)
 	for _, m := range messages {
-		if err := conn.WriteJSON(m); err != nil {
+		text, err := json.Marshal(m)
+		if err != nil {
 			t.Fatal(err)
 		}
+		k.say(string(text))
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	for {
+		text, err := k.next()
+		var closed *websocket.CloseError
+		if errors.As(err, &closed) {
+			return fmt.Sprintf("%d %s", closed.Code, closed.Text)
+		}
 		var f struct {
-			Ack   int                    `json:"ack"`
-			Error *struct{ Code string } `json:"error"`
+			Ack   int
+			Error *struct{ Code string }
 		}
-		if err := conn.ReadJSON(&f); err != nil {
-			if closed, ok := err.(*websocket.CloseError); ok { //nolint:errorlint // as the library returns it
-				return fmt.Sprintf("%d %s", closed.Code, closed.Text)
-			}
+		if err == nil {
+			err = json.Unmarshal([]byte(text), &f)
+		}
+		switch {
+		case err != nil:
 			t.Fatalf("%s: %v", event, err)
-		}
-		if f.Ack != len(messages) {
-			continue
-		}
-		if f.Error != nil {
+		case f.Ack != len(messages):
+		case f.Error != nil:
 			return f.Error.Code
+		default:
+			return ""
 		}
-		return ""
 	}
 }
 

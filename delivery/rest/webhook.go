@@ -114,10 +114,13 @@ func (s *server) receivePaymentEvent(ctx context.Context, c *call, in *providerE
 		EventID: in.Body.EventID, PaymentID: in.Body.PaymentID, Type: in.Body.Type,
 		Amount: in.Body.Amount, Currency: in.Body.Currency, Reason: in.Body.Reason, RefundID: in.Body.RefundID,
 	}))
-	if p, unexpected := asProblem(err, http.MethodPost); err != nil && !unexpected && p.Status < 500 {
+	if err == nil {
+		return out, nil
+	}
+	if p, unexpected := asProblem(err, http.MethodPost); !unexpected && p.Status < 500 {
 		// Money may have moved of which the log says nothing: somebody has to know.
 		s.cfg.Logger.WarnContext(ctx, "an event of the payment provider was refused", "request", c.id, "event", in.Body.EventID,
 			"payment", in.Body.PaymentID, "type", in.Body.Type, "amount", in.Body.Amount, "code", p.Code, "why", p.Detail)
 	}
-	return out, err
+	return nil, err
 }

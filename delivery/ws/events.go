@@ -19,6 +19,15 @@ type ClientEvent struct {
 	serve func(*reader, context.Context, request)
 }
 
+// Bare says that the data may also be the bare id of the room, as the clients of the system before this one send it.
+func (e ClientEvent) Bare() bool {
+	switch e.Data.(type) {
+	case OrderRoom, DeliveryRoom:
+		return true
+	}
+	return false
+}
+
 // ClientEvents are all the events that a client may send: nothing else is served.
 func ClientEvents() []ClientEvent { return append([]ClientEvent(nil), clientEvents...) }
 

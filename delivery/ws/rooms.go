@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -26,9 +25,8 @@ func orderRoom(id uuid.UUID) room { return room{name: projections.ChannelOrder(i
 
 // deliveryRoom answers false when no user can have the id.
 func deliveryRoom(agent string) (room, bool) {
-	const longest = 128 // characters
-	control := func(c rune) bool { return unicode.IsControl(c) || c == utf8.RuneError }
-	if n := utf8.RuneCountInString(agent); n == 0 || n > longest || strings.ContainsFunc(agent, control) {
+	// The decoder puts U+FFFD where there was no UTF-8.
+	if domain.CheckLine("deliveryId", agent, 1, domain.MaxUserID) != nil || strings.ContainsRune(agent, utf8.RuneError) {
 		return room{}, false
 	}
 	return room{name: projections.ChannelCourier(agent), agent: agent}, true
