@@ -122,7 +122,7 @@ func runProjections(t *testing.T, pool *pgxpool.Pool, store *eventstore.Store, s
 	stopListener := parttest.Run(t, listener.Run)
 	stopRunner := parttest.Run(t, projections.NewRunner(pool, listener, log,
 		projections.Group{Name: projections.GroupFeed, Models: []projections.Model{projections.NewFeed(pool)}},
-		projections.Group{Name: projections.GroupViews, Models: projections.ReadModels()},
+		projections.ViewsGroup(pool),
 		projections.Group{Name: projections.GroupInbox, Models: []projections.Model{reactions.Inbox{Log: store}}},
 		projections.Group{Name: projections.GroupRefunds, Models: []projections.Model{reactions.Refunds{Commands: service}}},
 	).Run)

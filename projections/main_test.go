@@ -59,7 +59,7 @@ func (w *world) project(t *testing.T, extra ...projections.Model) *projections.R
 	parttest.Run(t, listener.Run)
 	runner := projections.NewRunner(w.pool, listener, log,
 		projections.Group{Name: projections.GroupFeed, Models: append([]projections.Model{projections.NewFeed(w.pool)}, extra...)},
-		projections.Group{Name: projections.GroupViews, Models: projections.ReadModels()},
+		projections.ViewsGroup(w.pool),
 	)
 	parttest.Run(t, runner.Run)
 	return runner

@@ -133,7 +133,7 @@ func TestAUseOfAnOfferThatIsNotThereStopsTheViews(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	runner := projections.NewRunner(w.pool, nil, slog.New(slog.DiscardHandler),
-		projections.Group{Name: projections.GroupViews, Models: projections.ReadModels()})
+		projections.ViewsGroup(w.pool))
 	w.offer(t, offer.Created{Terms: terms("TEN", nil)})
 	w.use(t, "NINE", offer.ScopeAll, 1)
 	parttest.Run(t, runner.Run)

@@ -62,7 +62,7 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	feed := projections.NewFeed(pool)
 	n.runner = projections.NewRunner(pool, n.listener, log,
 		projections.Group{Name: projections.GroupFeed, Models: []projections.Model{feed}, Committed: feed.Announce},
-		projections.Group{Name: projections.GroupViews, Models: projections.ReadModels()},
+		projections.ViewsGroup(pool),
 		projections.Group{Name: projections.GroupInbox, Models: []projections.Model{reactions.Inbox{Log: n.store}}},
 		projections.Group{Name: projections.GroupRefunds, Models: []projections.Model{reactions.Refunds{Commands: service}}},
 	)

@@ -1,0 +1,105 @@
+package eventstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// scanPage is how many events one statement of a Scan reads: enough that the statement's cost does not show, and few
+// enough that none holds back PostgreSQL's clean-up for long.
+const scanPage = 50_000
+
+// Scan calls each with the events in (after, upTo], in order. It takes the same memory however many there are: an event's
+// Data and Meta are only good until each returns. upTo must not be beyond the log's head.
+//
+// A gap is a [*GapError], after each was called with all before it: go on behind it with Got-1 as after. An error of each
+// ends the scan and is returned as it is.
+func (s *Store) Scan(ctx context.Context, after, upTo int64, each func(Recorded) error) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("read the log after %d: %w", after, err)
+	}
+	defer conn.Release()
+	types := make(map[string]string)
+	last := after
+	for page := after; page < upTo; page += scanPage {
+		err := scanRange(ctx, conn.Conn(), page, min(page+scanPage, upTo), types, func(e Recorded) error {
+			if e.Seq != last+1 {
+				return &GapError{Want: last + 1, Got: e.Seq}
+			}
+			last = e.Seq
+			return each(e)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if last < upTo {
+		return &GapError{Want: last + 1}
+	}
+	return nil
+}
+
+// scanFormats are the formats of eventColumns: binary for what is not text, whatever the defaults of a connection.
+var scanFormats = pgx.QueryResultFormats{1, 1, 0, 1, 1, 0, 0, 0, 1}
+
+func scanRange(ctx context.Context, conn *pgx.Conn, after, upTo int64, types map[string]string, each func(Recorded) error) error {
+	rows, err := conn.Query(ctx, sqlReadLog, scanFormats, after, upTo)
+	if err != nil {
+		return fmt.Errorf("read the log after %d: %w", after, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		e, err := decodeRow(rows.RawValues(), types)
+		if err != nil {
+			return fmt.Errorf("read the log after %d: %w", after, err)
+		}
+		if err := each(e); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the log after %d: %w", after, err)
+	}
+	return nil
+}
+
+// decodeRow makes an event of a row in scanFormats, without copying it. types keeps one string of each type.
+func decodeRow(row [][]byte, types map[string]string) (Recorded, error) {
+	if len(row) != 9 || len(row[0]) != 8 || len(row[1]) != 16 || len(row[3]) != 16 || len(row[4]) != 8 || len(row[8]) != 8 {
+		return Recorded{}, errors.New("a row of the events is not as it should be")
+	}
+	intern := func(b []byte) string {
+		if s, ok := types[string(b)]; ok {
+			return s
+		}
+		s := string(b)
+		types[s] = s
+		return s
+	}
+	whole := func(b []byte) int64 { return int64(binary.BigEndian.Uint64(b)) } //nolint:gosec // the same 64 bits
+	return Recorded{
+		Seq: whole(row[0]), ID: [16]byte(row[1]), Stream: StreamID{Type: intern(row[2]), ID: [16]byte(row[3])},
+		Version: whole(row[4]), Type: intern(row[5]), Data: row[6], Meta: row[7],
+		// Microseconds since the year 2000.
+		RecordedAt: time.UnixMicro(whole(row[8]) + 946_684_800_000_000).UTC(),
+	}, nil
+}
+
+// SeqAt returns the seq of the last event that was recorded at or before a time, 0 if there is none. It looks at as many
+// events as the log's length has binary digits: recorded_at never falls as seq rises.
+func (s *Store) SeqAt(ctx context.Context, at time.Time) (int64, error) {
+	var low, high int64
+	if err := s.pool.QueryRow(ctx, sqlSeqAt, at.UTC()).Scan(&low, &high); err != nil {
+		return 0, fmt.Errorf("find the last event of %s: %w", at.UTC().Format(time.RFC3339Nano), err)
+	}
+	if low != high {
+		return 0, &GapError{Want: (low + high + 1) / 2}
+	}
+	return low, nil
+}
