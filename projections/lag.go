@@ -21,7 +21,27 @@ type Lag struct {
 	Head     int64 // the log's newest seq
 	// Age of the oldest event that is not handled yet; 0 if there is none.
 	Age time.Duration
+
+	// Failures counts the failed attempts since the last that succeeded, on whichever node. 0: none.
+	Failures int
+	// FailedSeq is the first event of the segment that fails; 0: none, or what failed was no segment.
+	FailedSeq int64
+	// LastError and FailedAt are of the last failed attempt, empty and zero without one.
+	LastError string
+	FailedAt  time.Time
+	// UpdatedAt is when the checkpoint last moved.
+	UpdatedAt time.Time
+	// State is one of the States.
+	State string
 }
+
+// States of a group.
+const (
+	StateCurrent  = "current"  // all is handled
+	StateBehind   = "behind"   // there is more to handle, and it is being worked on
+	StateStanding = "standing" // behind, and the checkpoint has not moved for 10 s
+	StateFailing  = "failing"  // the last attempt failed
+)
 
 // Lags reads how far each group is behind.
 func Lags(ctx context.Context, pool *pgxpool.Pool) ([]Lag, error) {
