@@ -3,7 +3,8 @@
 // Guarantees:
 //   - Load reports every fault at once, on one line, and each says which variable to set to what.
 //   - No message and no formatted Config shows a secret or a password.
-//   - A secret is only ever generated beside the embedded database, and never where others can reach the program.
+//   - A secret that lets somebody in is only ever generated beside the embedded database, and never where others can reach
+//     the program. The audit's key lets nobody in: it is generated for any database.
 package config
 
 import (
@@ -12,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -71,6 +73,14 @@ type Config struct {
 	RateLimitUser, RateLimitAddress int
 	// TrustedProxies are the proxies whose word for a client's address is taken (TRUSTED_PROXIES). Empty: none.
 	TrustedProxies proxies.Trusted
+	// AuditKey is the note signer's key that checkpoints of the log are signed with (AUDIT_KEY). Empty: EnsureAuditKey
+	// generates it; ReadAuditKey reads the one that was.
+	AuditKey Secret
+	// AuditPublicKeys are verifier keys whose signatures are accepted beside AuditKey's: those that were used before
+	// (AUDIT_PUBLIC_KEYS). Empty: none.
+	AuditPublicKeys []string
+	// CheckpointDir is the folder that signed checkpoints are exported to (CHECKPOINT_DIR), by default DataDir/checkpoints.
+	CheckpointDir string
 }
 
 // Embedded says whether the program runs its own PostgreSQL.
@@ -136,8 +146,11 @@ func (r *reader) config() Config {
 		RateLimitUser:         r.limit("RATE_LIMIT_USER", DefaultRateLimitUser),
 		RateLimitAddress:      r.limit("RATE_LIMIT_ADDRESS", DefaultRateLimitAddress),
 		TrustedProxies:        r.trustedProxies(),
+		AuditKey:              r.auditKey(),
+		AuditPublicKeys:       r.auditPublicKeys(),
 	}
 	c.ClientOrigins = r.origins()
+	c.CheckpointDir = r.text("CHECKPOINT_DIR", filepath.Join(c.DataDir, checkpointFolder))
 	return c
 }
 

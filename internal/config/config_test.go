@@ -19,6 +19,8 @@ const (
 	someURL    = "postgres://app:hunter2@db.example:5432/orders"
 )
 
+var someAuditKey, someAuditPublicKey, _ = GenerateAuditKey()
+
 type env map[string]string
 
 func (e env) get(name string) string { return e[name] }
@@ -32,7 +34,7 @@ func TestAnEmptyEnvironmentIsEnough(t *testing.T) {
 	want := Config{
 		Host: "127.0.0.1", Port: 5000, DataDir: "./.orderlog", ClientOrigins: []string{"http://localhost:3000"},
 		NotificationRetention: 720 * time.Hour, LogLevel: slog.LevelInfo, BusinessName: "Orderlog Kitchen",
-		RateLimitUser: 5_000, RateLimitAddress: 20_000,
+		RateLimitUser: 5_000, RateLimitAddress: 20_000, CheckpointDir: ".orderlog/checkpoints",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("got  %+v\nwant %+v", got, want)
@@ -50,6 +52,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"CLIENT_URL": "https://Shop.example:443/, http://localhost:3000", "PAYMENT_WEBHOOK_SECRET": someSecret + "x",
 		"NOTIFICATION_RETENTION": "48h", "LOG_LEVEL": "DEBUG", "LOG_FORMAT": "json", "BUSINESS_NAME": "Ravi's",
 		"RATE_LIMIT_USER": "0", "RATE_LIMIT_ADDRESS": "300", "TRUSTED_PROXIES": "10.0.0.0/8, ::1",
+		"AUDIT_KEY": someAuditKey, "AUDIT_PUBLIC_KEYS": someAuditPublicKey + ", " + someAuditPublicKey + ",", "CHECKPOINT_DIR": "/mnt/worm",
 	}.get)
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +64,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		NotificationRetention: 48 * time.Hour, LogLevel: slog.LevelDebug, LogFormat: "json", BusinessName: "Ravi's",
 		RateLimitUser: 0, RateLimitAddress: 300,
 		TrustedProxies: proxies.Trusted{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		AuditKey:       Secret(someAuditKey), AuditPublicKeys: []string{someAuditPublicKey, someAuditPublicKey}, CheckpointDir: "/mnt/worm",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("got  %+v\nwant %+v", got, want)
@@ -126,6 +130,11 @@ func TestWhatIsRefused(t *testing.T) {
 		"reachable, one given":             {env{"HOST": "::", "JWT_SECRET": someSecret}, []string{"PAYMENT_WEBHOOK_SECRET"}},
 		"a host name, nothing given":       {env{"HOST": "orders.example"}, []string{"JWT_SECRET", "PAYMENT_WEBHOOK_SECRET"}},
 		"a name that only looks loopback":  {env{"HOST": "127.0.0.1.example", "PAYMENT_WEBHOOK_SECRET": someSecret}, []string{"JWT_SECRET"}},
+		"an audit key of nothing":          {env{"AUDIT_KEY": "hunter2"}, []string{"AUDIT_KEY"}},
+		"an audit key that was mistyped":   {env{"AUDIT_KEY": strings.Replace(someAuditKey, "+orderlog+", "+hunter2+", 1)}, []string{"AUDIT_KEY"}},
+		"a public audit key to sign with":  {env{"AUDIT_KEY": someAuditPublicKey}, []string{"AUDIT_KEY"}},
+		"a private key among public ones":  {env{"AUDIT_PUBLIC_KEYS": someAuditPublicKey + "," + someAuditKey}, []string{"AUDIT_PUBLIC_KEYS"}},
+		"a public key that was cut off":    {env{"AUDIT_PUBLIC_KEYS": "hunter2," + someAuditPublicKey[:30]}, []string{"AUDIT_PUBLIC_KEYS", "AUDIT_PUBLIC_KEYS"}},
 		"several at once":                  {env{"PORT": "x", "LOG_LEVEL": "loud", "CLIENT_URL": "x", "JWT_SECRET": "s"}, []string{"PORT", "JWT_SECRET", "LOG_LEVEL", "CLIENT_URL"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -147,7 +156,7 @@ func TestWhatIsRefused(t *testing.T) {
 					t.Errorf("%q does not say to set %s", parts[i], variable)
 				}
 			}
-			if strings.Contains(text, "hunter2") {
+			if strings.Contains(text, "hunter2") || strings.Contains(text, "PRIVATE+KEY+orderlog") {
 				t.Errorf("shows a secret: %s", text)
 			}
 		})
@@ -179,7 +188,7 @@ func TestWhoOnlyMigratesNeedsNoKeys(t *testing.T) {
 
 func TestSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
-	c, err := Load(env{"JWT_SECRET": someSecret, "PAYMENT_WEBHOOK_SECRET": someSecret}.get)
+	c, err := Load(env{"JWT_SECRET": someSecret, "PAYMENT_WEBHOOK_SECRET": someSecret, "AUDIT_KEY": someAuditKey}.get)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +196,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	c.Logger(&out).Info("starting", "config", c, "secret", c.JWTSecret)
 	_ = json.NewEncoder(&out).Encode(c)
 	out.WriteString(strings.ToLower(fmtAll(c) + fmtAll(c.JWTSecret)))
-	for _, shown := range []string{someSecret, "30313233", "48, 49", "48 49", "mdeymzq1"} {
+	for _, shown := range []string{someSecret, "30313233", "48, 49", "48 49", "mdeymzq1", "PRIVATE", "private", "505249", "80, 82", "80 82", "UFJJ"} {
 		if strings.Contains(out.String(), shown) {
 			t.Errorf("%q is shown in %s", shown, out.String())
 		}

@@ -12,6 +12,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/orderlog/orderlog/internal/auth"
 	"github.com/orderlog/orderlog/internal/proxies"
 )
@@ -214,4 +216,33 @@ func (r *reader) trustedProxies() proxies.Trusted {
 		return nil
 	}
 	return trusted
+}
+
+func (r *reader) auditKey() Secret {
+	v := r.get("AUDIT_KEY")
+	if v == "" {
+		return nil
+	}
+	if _, err := publicKey(v); err != nil { // not said: it is about a key that is not to be shown
+		r.fault("AUDIT_KEY is no signing key: set it to PRIVATE+KEY+NAME+… on one line, such as app audit key --new makes, or leave it empty to have one kept in DATA_DIR")
+		return nil
+	}
+	return Secret(v)
+}
+
+func (r *reader) auditPublicKeys() []string {
+	var keys []string
+	for entry := range strings.SplitSeq(r.get("AUDIT_PUBLIC_KEYS"), ",") {
+		entry = strings.TrimSpace(entry)
+		if entry == "" {
+			continue
+		}
+		// An entry that is wrong may be a private key: it is not shown.
+		if _, err := note.NewVerifier(entry); err != nil {
+			r.fault("AUDIT_PUBLIC_KEYS holds what is no public key (%w): set it to keys such as app audit key prints, separated by commas", err)
+			continue
+		}
+		keys = append(keys, entry)
+	}
+	return keys
 }

@@ -39,7 +39,21 @@ func EnsureSecrets(c Config) (Config, error) {
 	return c, nil
 }
 
+// ensureSecret reads a secret that is kept in dir, or makes one.
 func ensureSecret(dir, name string) (Secret, error) {
+	secret, err := ensureKept(dir, name, func() (string, error) {
+		key := make([]byte, 32)
+		_, _ = rand.Read(key) // never fails
+		return hex.EncodeToString(key), nil
+	})
+	if err == nil && len(secret) < minSecretBytes {
+		err = fmt.Errorf("%s holds no secret: delete it to have a new one made", filepath.Join(dir, name))
+	}
+	return secret, err
+}
+
+// ensureKept reads the one line of a file in dir that its owner alone may read, or has one generated.
+func ensureKept(dir, name string, generate func() (string, error)) (Secret, error) {
 	path := filepath.Join(dir, name)
 	secret, err := readSecret(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -49,16 +63,20 @@ func ensureSecret(dir, name string) (Secret, error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // the secrets themselves are 0600
 		return nil, fmt.Errorf("the folder for the secrets cannot be made (%w): set DATA_DIR to one that can be written", err)
 	}
-	if err := publishSecret(dir, path); err != nil {
+	made, err := generate()
+	if err == nil {
+		err = publish(path, made, 0o600)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("a secret cannot be kept in %s (%w): make the folder writable", dir, err)
 	}
 	return readSecret(path) // mine, or that of a process that was faster
 }
 
-// publishSecret writes a new secret in full and only then gives it its name, with a link, which unlike a rename fails
-// when the name is taken: nobody reads half a secret and nobody replaces one that is in use.
-func publishSecret(dir, path string) (err error) {
-	f, err := os.CreateTemp(dir, ".secret-*") // mode 0600
+// publish writes a new file in full and only then gives it its name, with a link, which unlike a rename fails when the
+// name is taken: nobody reads half a secret and nobody replaces one that is in use. A name that is taken is no error.
+func publish(path, line string, mode fs.FileMode) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".secret-*") // mode 0600
 	if err != nil {
 		return err
 	}
@@ -67,9 +85,10 @@ func publishSecret(dir, path string) (err error) {
 			err = removed
 		}
 	}()
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
-	_, err = f.WriteString(hex.EncodeToString(key) + "\n")
+	_, err = f.WriteString(line + "\n")
+	if err == nil {
+		err = f.Chmod(mode)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -97,9 +116,5 @@ func readSecret(path string) (Secret, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the secret cannot be read: %w", err)
 	}
-	secret := strings.TrimSpace(string(content))
-	if len(secret) < minSecretBytes {
-		return nil, fmt.Errorf("%s holds no secret: delete it to have a new one made", path)
-	}
-	return Secret(secret), nil
+	return Secret(strings.TrimSpace(string(content))), nil
 }
