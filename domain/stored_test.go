@@ -1,186 +1,164 @@
 package domain_test
 
 import (
-	"time"
-
-	"github.com/google/uuid"
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
 
 	"github.com/orderlog/orderlog/domain"
-	"github.com/orderlog/orderlog/domain/business"
-	"github.com/orderlog/orderlog/domain/courier"
-	"github.com/orderlog/orderlog/domain/inbox"
-	"github.com/orderlog/orderlog/domain/menu"
-	"github.com/orderlog/orderlog/domain/offer"
-	"github.com/orderlog/orderlog/domain/order"
-	"github.com/orderlog/orderlog/domain/payment"
 )
 
-var (
-	orderID   = uuid.MustParse("0190b5a0-0000-7000-8000-00000000000a")
-	productID = uuid.MustParse("0190b5a0-0000-7000-8000-00000000000b")
-	paymentID = uuid.MustParse("0190b5a0-0000-7000-8000-00000000000c")
-	entryID   = uuid.MustParse("0190b5a0-0000-7000-8000-00000000000d")
+var update = flag.Bool("update", false, "write the golden files of event types and versions that have none; those that are there are never changed")
 
-	paid = payment.Of{
-		PaymentID: paymentID, OrderID: orderID, OrderNumber: "ORD-000001", CustomerID: "c1",
-		Method: payment.MethodCard, Currency: "EUR",
+const goldenDir = "testdata/events"
+
+// How events lie in the log, a file for each shape. The log is never rewritten: type and data of a golden never change,
+// and no golden goes away. A new version of an event type gets a file of its own (-update writes it), and the event in
+// those of the older versions becomes what the upcasts make of them. A field that is added without a new version makes
+// today's files older ones: they are renamed to NAME.vN-before-WHAT.json and say so, and get the field with what its
+// absence means.
+func TestTheLogIsReadAsItAlwaysWas(t *testing.T) {
+	t.Parallel()
+	types := slices.DeleteFunc(domain.EventTypes(), func(e domain.EventType) bool { return strings.HasPrefix(e.Name, "test.") })
+	if *update {
+		for _, typ := range types {
+			if err := writeGolden(typ); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	terms = offer.Terms{
-		Code: "TEN", Description: "Ten off", DiscountType: offer.DiscountPercent, DiscountValue: 10, MinOrder: 500,
-		MaxDiscount: 200, MaxUses: 10, MaxUsesPerUser: 1,
-		StartsAt: new(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), EndsAt: new(time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)),
+	goldens, err := readGoldens(os.DirFS(goldenDir))
+	if err != nil {
+		t.Fatal(err)
 	}
-)
-
-// What the events of one aggregate have in common.
-const (
-	paidJSON = `"paymentId":"0190b5a0-0000-7000-8000-00000000000c","orderId":"0190b5a0-0000-7000-8000-00000000000a",` +
-		`"orderNumber":"ORD-000001","customerId":"c1","method":"card","currency":"EUR"`
-	carriedJSON = `"agentId":"a1","orderId":"0190b5a0-0000-7000-8000-00000000000a","orderNumber":"ORD-000001","customerId":"c1"`
-	locatedJSON = `"orderId":"0190b5a0-0000-7000-8000-00000000000a","customerId":"c1","agentId":"a1"`
-	ofOrderJSON = `"orderId":"0190b5a0-0000-7000-8000-00000000000a"`
-	termsJSON   = `{"code":"TEN","description":"Ten off","discountType":"percent","discountValue":10,"minOrder":500,` +
-		`"maxDiscount":200,"maxUses":10,"maxUsesPerUser":1,"startsAt":"2026-01-01T00:00:00Z","endsAt":"2026-02-01T00:00:00Z"}`
-)
-
-// stored is how events lie in the log. The log is never rewritten: a line may be added
-// here, and a field to a line, but nothing that is here may change.
-var stored = []struct {
-	event domain.Event
-	typ   string
-	data  string
-}{
-	{business.Opened{BusinessName: "Orderlog", Message: "open"}, "business.opened", `{"businessName":"Orderlog","message":"open"}`},
-	{business.Closed{BusinessName: "Orderlog", Message: "closed"}, "business.closed", `{"businessName":"Orderlog","message":"closed"}`},
-	{
-		menu.Added{ProductID: productID, Name: "Dosa", Description: "crisp", Price: 450, Currency: "EUR", Available: true},
-		"product.added",
-		`{"productId":"0190b5a0-0000-7000-8000-00000000000b","name":"Dosa","description":"crisp","price":450,"currency":"EUR","available":true}`,
-	},
-	{
-		menu.Updated{ProductID: productID, Price: new(int64(0)), Available: new(false)},
-		"product.updated",
-		`{"productId":"0190b5a0-0000-7000-8000-00000000000b","price":0,"available":false}`,
-	},
-	{menu.Archived{ProductID: productID}, "product.archived", `{"productId":"0190b5a0-0000-7000-8000-00000000000b"}`},
-	{
-		order.Placed{
-			OrderID: orderID, OrderNumber: "ORD-000001", CustomerID: "c1", CustomerName: "Ann",
-			Items:    []order.Item{{Product: productID, Name: "Dosa", Quantity: 2, UnitPrice: 450, Total: 900}},
-			Subtotal: 900, TotalAmount: 900, Currency: "EUR", DeliveryAddress: "1 Main St", PaymentMethod: "cod", Note: "hot",
-		},
-		"order.placed",
-		`{"orderId":"0190b5a0-0000-7000-8000-00000000000a","orderNumber":"ORD-000001","customerId":"c1","customerName":"Ann",` +
-			`"items":[{"product":"0190b5a0-0000-7000-8000-00000000000b","name":"Dosa","quantity":2,"unitPrice":450,"total":900}],` +
-			`"subtotal":900,"discount":0,"totalAmount":900,"currency":"EUR","deliveryAddress":"1 Main St","paymentMethod":"cod","note":"hot","offerCode":""}`,
-	},
-	{
-		order.StatusChanged{OrderID: orderID, OrderNumber: "ORD-000001", CustomerID: "c1", AgentID: "a1", From: order.StatusReady, To: order.StatusOutForDelivery, Message: "soon"},
-		"order.status_changed",
-		`{"orderId":"0190b5a0-0000-7000-8000-00000000000a","orderNumber":"ORD-000001","customerId":"c1","agentId":"a1","from":"ready","to":"out_for_delivery","message":"soon"}`,
-	},
-	{
-		order.Cancelled{OrderID: orderID, OrderNumber: "ORD-000001", CustomerID: "c1", From: order.StatusPlaced, Reason: "late", RefundDue: 900},
-		"order.cancelled",
-		`{"orderId":"0190b5a0-0000-7000-8000-00000000000a","orderNumber":"ORD-000001","customerId":"c1","agentId":"","from":"placed","reason":"late","refundDue":900}`,
-	},
-	{
-		order.Assigned{OrderID: orderID, OrderNumber: "ORD-000001", CustomerID: "c1", AgentID: "a2", PreviousAgentID: "a1"},
-		"order.assigned",
-		`{"orderId":"0190b5a0-0000-7000-8000-00000000000a","orderNumber":"ORD-000001","customerId":"c1","agentId":"a2","previousAgentId":"a1"}`,
-	},
-	{
-		order.PaymentOpened{OrderID: orderID, PaymentID: paymentID},
-		"order.payment_opened", `{` + ofOrderJSON + `,"paymentId":"0190b5a0-0000-7000-8000-00000000000c"}`,
-	},
-	{
-		order.PaymentClosed{OrderID: orderID, PaymentID: paymentID},
-		"order.payment_closed", `{` + ofOrderJSON + `,"paymentId":"0190b5a0-0000-7000-8000-00000000000c"}`,
-	},
-	{
-		payment.Started{Of: paid, Amount: 900, Reference: "ch_1", CheckoutURL: "https://pay.example/ch_1"},
-		"payment.started", `{` + paidJSON + `,"amount":900,"reference":"ch_1","checkoutUrl":"https://pay.example/ch_1"}`,
-	},
-	{payment.Captured{Of: paid, Amount: 900, CollectedBy: "a1"}, "payment.captured", `{` + paidJSON + `,"amount":900,"collectedBy":"a1"}`},
-	{payment.Failed{Of: paid, Amount: 900, Reason: "declined"}, "payment.failed", `{` + paidJSON + `,"amount":900,"reason":"declined"}`},
-	{payment.Voided{Of: paid, Reason: "late"}, "payment.voided", `{` + paidJSON + `,"reason":"late"}`},
-	{payment.RefundDue{Of: paid, Amount: 900, Reason: "late"}, "payment.refund_due", `{` + paidJSON + `,"amount":900,"reason":"late"}`},
-	{
-		payment.Refunded{Of: paid, RefundID: "r1", Amount: 400, Reason: "cold", ByProvider: true},
-		"payment.refunded", `{` + paidJSON + `,"refundId":"r1","amount":400,"reason":"cold","byProvider":true}`,
-	},
-	{payment.RefundReported{Of: paid, RefundID: "r1", Amount: 400}, "payment.refund_reported", `{` + paidJSON + `,"refundId":"r1","amount":400}`},
-	{payment.RefundSettled{Of: paid, RefundID: "r1", Reference: "re_1"}, "payment.refund_settled", `{` + paidJSON + `,"refundId":"r1","reference":"re_1"}`},
-	{
-		payment.RefundFailed{Of: paid, RefundID: "r1", Amount: 400, Reason: "account closed"},
-		"payment.refund_failed", `{` + paidJSON + `,"refundId":"r1","amount":400,"reason":"account closed"}`,
-	},
-	{
-		courier.StatusChanged{AgentID: "a1", Name: "Ravi", Chosen: courier.StatusOnline, Status: courier.StatusBusy, CurrentOrder: &orderID},
-		"courier.status_changed",
-		`{"agentId":"a1","name":"Ravi","chosen":"online","status":"busy","currentOrder":"0190b5a0-0000-7000-8000-00000000000a"}`,
-	},
-	{
-		courier.StatusChanged{AgentID: "a1", Chosen: courier.StatusOffline, Status: courier.StatusOffline},
-		"courier.status_changed", `{"agentId":"a1","name":"","chosen":"offline","status":"offline","currentOrder":null}`,
-	},
-	{
-		courier.OrderTaken{AgentID: "a1", OrderID: orderID, OrderNumber: "ORD-000001", CustomerID: "c1", Status: courier.StatusBusy},
-		"courier.order_taken", `{` + carriedJSON + `,"status":"busy"}`,
-	},
-	{
-		courier.OrderReleased{AgentID: "a1", OrderID: orderID, OrderNumber: "ORD-000001", CustomerID: "c1", Status: courier.StatusOnline, Reason: courier.ReasonReassigned},
-		"courier.order_released", `{` + carriedJSON + `,"status":"online","reason":"reassigned"}`,
-	},
-	{
-		courier.Located{OrderID: orderID, CustomerID: "c1", AgentID: "a1", Point: courier.Point{Latitude: 12.97, Longitude: -77.59}},
-		"courier.located", `{` + locatedJSON + `,"latitude":12.97,"longitude":-77.59}`,
-	},
-	{
-		courier.Located{
-			OrderID: orderID, CustomerID: "c1", AgentID: "a1",
-			Point: courier.Point{Speed: new(0.0), Heading: new(270.5), Accuracy: new(8.0)},
-		},
-		"courier.located", `{` + locatedJSON + `,"latitude":0,"longitude":0,"speed":0,"heading":270.5,"accuracy":8}`,
-	},
-	{offer.Created{Terms: terms}, "offer.created", termsJSON},
-	{offer.Updated{Terms: terms}, "offer.updated", termsJSON},
-	{
-		offer.Withdrawn{Terms: offer.Terms{Code: "TEN", Description: "Ten off", DiscountType: offer.DiscountAmount, DiscountValue: 100}},
-		"offer.withdrawn",
-		`{"code":"TEN","description":"Ten off","discountType":"amount","discountValue":100,"minOrder":0,"maxDiscount":0,"maxUses":0,"maxUsesPerUser":0}`,
-	},
-	{
-		offer.Counted{Code: "TEN", Scope: offer.ScopeAll, CustomerID: "c1", OrderID: orderID, Uses: 7},
-		"offer.use_counted", `{"code":"TEN","scope":"all","customerId":"c1",` + ofOrderJSON + `,"uses":7}`,
-	},
-	{
-		offer.Returned{Code: "TEN", Scope: offer.ScopeCustomer, CustomerID: "c1", OrderID: orderID},
-		"offer.use_returned", `{"code":"TEN","scope":"customer","customerId":"c1",` + ofOrderJSON + `,"uses":0}`,
-	},
-	{
-		inbox.Entered{ID: entryID, UserID: "c1", Title: "Order placed", Message: "We have it", Type: "order", OrderID: &orderID},
-		"inbox.entered",
-		`{"id":"0190b5a0-0000-7000-8000-00000000000d","userId":"c1","title":"Order placed","message":"We have it","type":"order",` + ofOrderJSON + `}`,
-	},
-	{
-		inbox.Entered{ID: entryID, UserID: "c1", Title: "Hello", Message: "We are back", Type: "news"},
-		"inbox.entered",
-		`{"id":"0190b5a0-0000-7000-8000-00000000000d","userId":"c1","title":"Hello","message":"We are back","type":"news"}`,
-	},
-	{inbox.Read{ID: entryID, UserID: "c1"}, "inbox.read", `{"id":"0190b5a0-0000-7000-8000-00000000000d","userId":"c1"}`},
-	{inbox.AllRead{UserID: "c1"}, "inbox.all_read", `{"userId":"c1"}`},
+	for _, wrong := range checkGoldens(types, goldens) {
+		t.Error(wrong)
+	}
 }
 
-// olderLines are how events lay in the log before a field was added to them: they mean what they meant.
-var olderLines = []struct {
-	event domain.Event
-	typ   string
-	data  string
-}{
-	{
-		order.Cancelled{OrderID: orderID, OrderNumber: "ORD-000001", CustomerID: "c1", From: order.StatusPlaced, Reason: "late"},
-		"order.cancelled",
-		`{"orderId":"0190b5a0-0000-7000-8000-00000000000a","orderNumber":"ORD-000001","customerId":"c1","agentId":"","from":"placed","reason":"late"}`,
-	},
+// writeGolden writes the golden of a type's current version if there is none.
+func writeGolden(typ domain.EventType) error {
+	stored := domain.StoredTypes(typ.Name)
+	zero, err := domain.Decode(stored[len(stored)-1], []byte(`{}`))
+	if err != nil {
+		return err
+	}
+	filled := reflect.New(reflect.TypeOf(zero)).Elem()
+	fill(filled, "", new(int))
+	g, err := goldenOf(filled.Interface().(domain.Event))
+	if err != nil {
+		return err
+	}
+	text, err := g.text()
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(filepath.Join(goldenDir, goldenName(typ.Name, typ.Version)+".json"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if os.IsExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	return errors.Join(err, file.Close())
 }
+
+// checkGoldens says what is wrong with the goldens of some event types.
+func checkGoldens(types []domain.EventType, goldens []golden) []string {
+	var wrong []string
+	there := make(map[string]bool)
+	set := make(map[string]map[string]bool) // by stored type: the fields that some golden has a value for
+	for _, g := range goldens {
+		there[strings.TrimSuffix(g.file, ".json")] = true
+		e, problems := g.check()
+		for _, p := range problems {
+			wrong = append(wrong, fmt.Sprintf("%s: %s", g.file, p))
+		}
+		if e != nil && g.Older == "" {
+			if set[g.Type] == nil {
+				set[g.Type] = make(map[string]bool)
+			}
+			fields(reflect.ValueOf(e), "", set[g.Type])
+		}
+	}
+	for _, typ := range types {
+		for v := 1; v <= typ.Version; v++ {
+			switch name := goldenName(typ.Name, v); {
+			case there[name]:
+			case v == typ.Version:
+				wrong = append(wrong, fmt.Sprintf("%s.json: version %d of %s has no golden: run go test ./domain -run TestTheLogIsReadAsItAlwaysWas -update, "+
+					"which writes the files that are missing and never changes one that is there; then give it values as they occur", name, v, typ.Name))
+			default:
+				wrong = append(wrong, fmt.Sprintf("%s.json: version %d of %s has no golden, and this program does not write that version any more: "+
+					"bring the file back from the repository's history", name, v, typ.Name))
+			}
+		}
+		stored := domain.StoredTypes(typ.Name)
+		for field, isSet := range set[stored[len(stored)-1]] {
+			if !isSet {
+				wrong = append(wrong, fmt.Sprintf("%s: no golden of version %d gives %s a value, so it could be renamed and nobody would notice: "+
+					"add one, %s-WHAT.json", typ.Name, typ.Version, field, goldenName(typ.Name, typ.Version)))
+			}
+		}
+	}
+	slices.Sort(wrong)
+	return wrong
+}
+
+// check reads a golden as the log is read, and says what is wrong. The event is nil if it could not be read.
+func (g golden) check() (e domain.Event, wrong []string) {
+	problem := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	stored := domain.StoredTypes(domain.TypeName(g.Type))
+	version := slices.Index(stored, g.Type) + 1
+	if version == 0 {
+		problem("no program knows the type %q any more, and logs have it: register it again", g.Type)
+		return nil, wrong
+	}
+	name, file := goldenName(domain.TypeName(g.Type), version), strings.TrimSuffix(g.file, ".json")
+	if file != name && !strings.HasPrefix(file, name+"-") {
+		problem("it shows %q, so its name is %s.json or %s-WHAT.json", g.Type, name, name)
+	}
+	e, err := domain.Decode(g.Type, g.Data)
+	if err != nil {
+		problem("%v", err)
+		return nil, wrong
+	}
+	for _, backwards := range []bool{false, true} {
+		if other, err := domain.Decode(g.Type, jsonb(g.Data, backwards)); err != nil || !reflect.DeepEqual(other, e) {
+			problem("with the members of its data in another order it is %+v, %v", other, err)
+		}
+	}
+	if got := show(reflect.ValueOf(e)); !sameJSON(got, g.Event) {
+		problem("it is read as\n\t%s\nand its event is\n\t%s\nA field that is new has there what its absence means", got, jsonb(g.Event, false))
+	}
+	typ, data, err := domain.Encode(e)
+	if err != nil {
+		problem("%v", err)
+		return e, wrong
+	}
+	if again, err := domain.Decode(typ, data); err != nil || !reflect.DeepEqual(again, e) {
+		problem("written anew it becomes %+v, %v", again, err)
+	}
+	switch same := sameJSON(data, g.Data); {
+	case version < len(stored):
+	case g.Older == "" && !same:
+		problem("this program writes\n\t%s\nand it is\n\t%s\nA field that is renamed, removed or means something else needs a new version, with an upcast: see domain.Register. "+
+			"For one that is only added, rename this file to %s-before-WHAT.json, say in it \"older\": \"before WHAT\", add to \"event\" what its absence means, "+
+			"and run the test with -update", jsonb(data, false), jsonb(g.Data, false), name)
+	case g.Older != "" && same:
+		problem("it is marked as older (%s), and this program writes the same: take the mark away", g.Older)
+	case g.Older != "" && file == name:
+		problem("it shows an older shape: rename it to %s-before-WHAT.json and run the test with -update for what is written today", name)
+	}
+	return e, wrong
+}
+
+func sameJSON(a, b []byte) bool { return bytes.Equal(jsonb(a, false), jsonb(b, false)) }
