@@ -1,7 +1,6 @@
 package eventstore
 
 import (
-	"encoding/json"
 	"strconv"
 	"time"
 )
@@ -16,7 +15,8 @@ const canonicalTime = "2006-01-02T15:04:05.000000Z"
 //
 // They are what an export has on a line, what the audit endpoints answer, and what the Merkle tree is made of: whoever has
 // a line can check it. Members of data and meta come in the order in which PostgreSQL's jsonb keeps them (shorter names
-// first, then by bytes), and numbers as they were written.
+// first, then by bytes), each once. Numbers are exact decimals without an exponent, with the zeros they were written
+// with: 1.10 stays, 1e3 is 1000. Strings are escaped no more than JSON demands.
 func (e Recorded) AppendCanonical(dst []byte) []byte {
 	dst = append(dst, `{"seq":`...)
 	dst = strconv.AppendInt(dst, e.Seq, 10)
@@ -51,16 +51,35 @@ func appendUUID(dst []byte, id [16]byte) []byte {
 	return dst
 }
 
-// appendString appends a JSON string. The names of types are plain in practice, and copied.
+// appendString appends a JSON string, escaped as PostgreSQL does it: quotes, backslashes and control characters.
 func appendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	start := 0
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			quoted, _ := json.Marshal(s) // a string can always be encoded
-			return append(dst, quoted...)
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		start = i + 1
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\b':
+			dst = append(dst, '\\', 'b')
+		case '\f':
+			dst = append(dst, '\\', 'f')
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
-	dst = append(dst, '"')
-	dst = append(dst, s...)
+	dst = append(dst, s[start:]...)
 	return append(dst, '"')
 }
 

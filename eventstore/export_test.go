@@ -1,5 +1,18 @@
 package eventstore
 
+import "context"
+
+// The parts of the canonical bytes.
+var (
+	AppendCompact = appendCompact
+	AppendString  = appendString
+)
+
+// ScanPages is Scan with another size of page.
+func (s *Store) ScanPages(ctx context.Context, after, upTo, page int64, each func(Recorded) error) error {
+	return s.scan(ctx, after, upTo, page, each)
+}
+
 // LookUps are the statements that must go by an index whatever the planner believes.
 func LookUps() map[string]string {
 	return map[string]string{
@@ -17,6 +30,7 @@ func Statements() map[string]string {
 		"sqlMoveHead": sqlMoveHead, "sqlAppend": sqlAppend, "sqlNotify": sqlNotify, "sqlAwaitHead": sqlAwaitHead,
 		"sqlEventExists": sqlEventExists, "sqlStreamBounds": sqlStreamBounds, "sqlReadStream": sqlReadStream,
 		"sqlReadLog": sqlReadLog, "sqlReadLast": sqlReadLast, "sqlHead": sqlHead, "sqlAddPartitions": sqlAddPartitions,
+		"sqlSeqAt":       sqlSeqAt,
 		"sqlNextSegment": sqlNextSegment, "sqlMoveCheckpoint": sqlMoveCheckpoint,
 	}
 }

@@ -82,14 +82,18 @@ FROM events WHERE seq = ANY($1::bigint[])`
 
 	sqlReadLog = `SELECT ` + eventColumns + ` FROM events WHERE seq > $1 AND seq <= $2 ORDER BY seq`
 
-	// The answer lies in [low, high]; each step halves that. Where an event is missing the search ends early.
+	// The answer lies in [low, high]; each step halves that. Where an event is missing the search ends early. LATERAL as
+	// above: a step is one index probe.
 	sqlSeqAt = `
 WITH RECURSIVE search(low, high) AS (
 	SELECT 0::bigint, seq FROM log_head
 	UNION ALL
 	SELECT CASE WHEN e.recorded_at <= $1 THEN e.seq ELSE s.low END,
 	       CASE WHEN e.recorded_at <= $1 THEN s.high ELSE e.seq - 1 END
-	FROM search s JOIN events e ON e.seq = (s.low + s.high + 1) / 2
+	FROM search s
+	CROSS JOIN LATERAL (
+		SELECT seq, recorded_at FROM events WHERE seq = (s.low + s.high + 1) / 2 OFFSET 0
+	) e
 	WHERE s.low < s.high
 )
 SELECT low, high FROM search ORDER BY high - low LIMIT 1`

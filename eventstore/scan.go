@@ -5,9 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // scanPage is how many events one statement of a Scan reads: enough that the statement's cost does not show, and few
@@ -15,11 +16,16 @@ import (
 const scanPage = 50_000
 
 // Scan calls each with the events in (after, upTo], in order. It takes the same memory however many there are: an event's
-// Data and Meta are only good until each returns. upTo must not be beyond the log's head.
+// Data and Meta are only good until each returns. upTo must not be beyond the log's head. It holds one connection of the
+// pool until it returns, and PostgreSQL waits for each: one that may be slow should be given short ranges.
 //
 // A gap is a [*GapError], after each was called with all before it: go on behind it with Got-1 as after. An error of each
 // ends the scan and is returned as it is.
 func (s *Store) Scan(ctx context.Context, after, upTo int64, each func(Recorded) error) error {
+	return s.scan(ctx, after, upTo, scanPage, each)
+}
+
+func (s *Store) scan(ctx context.Context, after, upTo, page int64, each func(Recorded) error) error {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("read the log after %d: %w", after, err)
@@ -27,8 +33,8 @@ func (s *Store) Scan(ctx context.Context, after, upTo int64, each func(Recorded)
 	defer conn.Release()
 	types := make(map[string]string)
 	last := after
-	for page := after; page < upTo; page += scanPage {
-		err := scanRange(ctx, conn.Conn(), page, min(page+scanPage, upTo), types, func(e Recorded) error {
+	for at := after; at < upTo; at += page {
+		err := scanRange(ctx, conn.Conn().PgConn(), at, min(at+page, upTo), types, func(e Recorded) error {
 			if e.Seq != last+1 {
 				return &GapError{Want: last + 1, Got: e.Seq}
 			}
@@ -45,17 +51,17 @@ func (s *Store) Scan(ctx context.Context, after, upTo int64, each func(Recorded)
 	return nil
 }
 
-// scanFormats are the formats of eventColumns: binary for what is not text, whatever the defaults of a connection.
-var scanFormats = pgx.QueryResultFormats{1, 1, 0, 1, 1, 0, 0, 0, 1}
+// scanFormats are the formats of eventColumns: binary for what is not text.
+var scanFormats = []int16{1, 1, 0, 1, 1, 0, 0, 0, 1}
 
-func scanRange(ctx context.Context, conn *pgx.Conn, after, upTo int64, types map[string]string, each func(Recorded) error) error {
-	rows, err := conn.Query(ctx, sqlReadLog, scanFormats, after, upTo)
-	if err != nil {
-		return fmt.Errorf("read the log after %d: %w", after, err)
-	}
+// scanRange goes past pgx to the protocol below it: how a pool is set to run statements decides there in which format rows
+// come, whatever is asked for.
+func scanRange(ctx context.Context, conn *pgconn.PgConn, after, upTo int64, types map[string]string, each func(Recorded) error) error {
+	bounds := [][]byte{strconv.AppendInt(nil, after, 10), strconv.AppendInt(nil, upTo, 10)}
+	rows := conn.ExecParams(ctx, sqlReadLog, bounds, nil, nil, scanFormats)
 	defer rows.Close()
-	for rows.Next() {
-		e, err := decodeRow(rows.RawValues(), types)
+	for rows.NextRow() {
+		e, err := decodeRow(rows.Values(), types)
 		if err != nil {
 			return fmt.Errorf("read the log after %d: %w", after, err)
 		}
@@ -63,7 +69,7 @@ func scanRange(ctx context.Context, conn *pgx.Conn, after, upTo int64, types map
 			return err
 		}
 	}
-	if err := rows.Err(); err != nil {
+	if _, err := rows.Close(); err != nil {
 		return fmt.Errorf("read the log after %d: %w", after, err)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -229,7 +230,11 @@ func explain(t *testing.T, pool *pgxpool.Pool, query string) string {
 		if _, err := tx.Exec(t.Context(), "PREPARE asked AS "+query); err != nil {
 			return err
 		}
-		params := strings.TrimSuffix(strings.Repeat("NULL,", strings.Count(query, "::text[]")+strings.Count(query, "::uuid[]")), ",")
+		n := 0
+		for strings.Contains(query, fmt.Sprintf("$%d", n+1)) {
+			n++
+		}
+		params := strings.TrimSuffix(strings.Repeat("NULL,", n), ",")
 		rows, err := tx.Query(t.Context(), "EXPLAIN EXECUTE asked("+params+")", pgx.QueryExecModeSimpleProtocol)
 		if err != nil {
 			return err
