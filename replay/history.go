@@ -3,10 +3,15 @@ package replay
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/domain/inbox"
+	"github.com/orderlog/orderlog/domain/order"
 	"github.com/orderlog/orderlog/eventstore"
 )
 
@@ -69,13 +74,96 @@ type Entry struct {
 // History returns a page of what happened to an order. Besides the refusals of the query there is
 // [domain.CodeNotFound] for an order that is not there as of Seq, which is then set.
 func (l *Log) History(ctx context.Context, q HistoryQuery) (History, error) {
-	panic("not implemented")
+	limit, err := checkPage(q.After, q.To, q.Limit)
+	if err != nil {
+		return History{}, err
+	}
+	to := q.To
+	if to == 0 {
+		to = math.MaxInt64
+	}
+	var h History
+	var seqs []int64
+	row := l.pool.QueryRow(ctx, sqlOrderSeqs, planned, q.OrderID, q.After, to, limit+1)
+	if err := row.Scan(&h.Seq, (*[16]byte)(&h.LogID), &seqs); err != nil {
+		return History{}, fmt.Errorf("find the events of order %s: %w", q.OrderID, err)
+	}
+	l.saw(h.Seq)
+	if len(seqs) > limit {
+		seqs = seqs[:limit]
+		h.Next = seqs[limit-1]
+	}
+	if len(seqs) == 0 {
+		_, err := l.placed(ctx, q.OrderID, h.Seq)
+		return h, err
+	}
+	events, err := l.read(ctx, seqs)
+	if err != nil {
+		return h, err
+	}
+	var d differ
+	if q.Changes {
+		earlier, err := l.orderEvents(ctx, q.OrderID, q.After, false)
+		if err != nil {
+			return h, err
+		}
+		if err := d.skip(earlier); err != nil {
+			return h, err
+		}
+	}
+	h.Entries = make([]Entry, len(events))
+	for i, e := range events {
+		body, err := domain.Decode(e.Type, e.Data)
+		h.Entries[i] = entry(e, body)
+		h.Entries[i].Unknown = err != nil
+		if q.Changes {
+			if h.Entries[i].Changes, err = d.changes(e, body); err != nil {
+				return h, err
+			}
+		}
+	}
+	return h, nil
 }
 
-// OrderEvents returns all events of an order's history up to a seq, in order; 0: up to the audit's checkpoint. It is an
-// error if they are not whole: the versions of the order's stream, of its track and of its payments must be 1, 2, 3 … up
-// to that seq. [domain.CodeNotFound] if the order was not placed by then, [domain.CodeProjectionBehind] if the audit has
-// not come that far.
-func (l *Log) OrderEvents(ctx context.Context, orderID uuid.UUID, upTo int64) ([]eventstore.Recorded, error) {
-	panic("not implemented")
+// placed returns where an order begins; [domain.CodeNotFound] if it does not by a seq.
+func (l *Log) placed(ctx context.Context, orderID uuid.UUID, by int64) (int64, error) {
+	b, found, err := l.bounds(ctx, eventstore.StreamID{Type: order.StreamType, ID: orderID})
+	if err == nil && (!found || b.first > by) {
+		err = domain.Errorf(domain.CodeNotFound, "there is no order %s", orderID)
+	}
+	return b.first, err
+}
+
+// entry is an event as history shows it. body is nil when this program does not know what it says.
+func entry(e eventstore.Recorded, body domain.Event) Entry {
+	meta := metaOf(e)
+	return Entry{
+		Seq: e.Seq, ID: e.ID, Stream: e.Stream.String(), Version: e.Version, Type: e.Type, At: e.RecordedAt,
+		Actor: Actor{UserID: meta.UserID, Role: meta.Role}, Reason: reason(e, meta), Summary: summary(e, body),
+		CorrelationID: meta.CorrelationID, CausationID: meta.CausationID, IdempotencyKey: meta.IdempotencyKey,
+		RemoteAddr: meta.RemoteAddr, Data: e.Data, Meta: e.Meta,
+	}
+}
+
+// metaOf reads an event's meta, whatever JSON that is. What is not text is left out.
+func metaOf(e eventstore.Recorded) eventstore.Meta {
+	of := func(name string) string { return text(member(e.Meta, name)) }
+	return eventstore.Meta{
+		UserID: of("userId"), Role: of("role"), CorrelationID: of("correlationId"), CausationID: of("causationId"),
+		IdempotencyKey: of("idempotencyKey"), RemoteAddr: of("remoteAddr"), Reason: of("reason"),
+	}
+}
+
+// reason is why an event happened, in the words of whoever caused it.
+func reason(e eventstore.Recorded, meta eventstore.Meta) string {
+	if meta.Reason != "" {
+		return meta.Reason
+	}
+	if why := text(member(e.Data, "reason")); why != "" {
+		return why
+	}
+	if e.Stream.Type == inbox.StreamType { // its message is what was told, not why
+		return ""
+	}
+	return text(member(e.Data, "message"))
 }

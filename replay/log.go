@@ -14,12 +14,21 @@ package replay
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
+	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/eventstore"
 )
+
+// patience is how long a question waits for the audit to reach an event that is in the log already.
+const patience = 2 * time.Second
 
 // Log reads the log for auditors. It is safe for concurrent use.
 type Log struct {
@@ -32,4 +41,98 @@ type Log struct {
 func New(pool *pgxpool.Pool, store *eventstore.Store) *Log { return &Log{pool: pool, store: store} }
 
 // WaitFor returns when the audit includes every event up to seq, or with ctx's error.
-func (l *Log) WaitFor(ctx context.Context, seq int64) error { panic("not implemented") }
+func (l *Log) WaitFor(ctx context.Context, seq int64) error {
+	for wait := 2 * time.Millisecond; l.seen.Load() < seq; wait = min(2*wait, 50*time.Millisecond) {
+		var position int64
+		if err := l.pool.QueryRow(ctx, sqlPosition).Scan(&position); err != nil {
+			return fmt.Errorf("read the audit's checkpoint: %w", err)
+		}
+		l.saw(position)
+		if position >= seq {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+	return nil
+}
+
+// await is WaitFor with a bound, and with a refusal that a client is told.
+func (l *Log) await(ctx context.Context, seq int64) error {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := l.WaitFor(limited, seq)
+	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return behind(seq, l.seen.Load())
+	}
+	return err
+}
+
+func behind(seq, position int64) error {
+	return domain.Errorf(domain.CodeProjectionBehind, "the audit has come to seq %d and not yet to %d: ask again in a moment", position, seq).
+		With("seq", position)
+}
+
+func (l *Log) saw(position int64) {
+	for seen := l.seen.Load(); position > seen && !l.seen.CompareAndSwap(seen, position); seen = l.seen.Load() {
+	}
+}
+
+// point is a moment: what is at or before its position is in the audit, for good.
+type point struct {
+	position int64
+	logID    uuid.UUID
+	head     int64
+	now      time.Time
+}
+
+func (l *Log) point(ctx context.Context) (point, error) {
+	var p point
+	if err := l.pool.QueryRow(ctx, sqlPoint).Scan(&p.position, (*[16]byte)(&p.logID), &p.head, &p.now); err != nil {
+		return p, fmt.Errorf("read the audit's checkpoint: %w", err)
+	}
+	l.saw(p.position)
+	return p, nil
+}
+
+// read returns the events of seqs that the index names, which must all be in the log.
+func (l *Log) read(ctx context.Context, seqs []int64) ([]eventstore.Recorded, error) {
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	events, err := l.query(ctx, sqlReadEvents, seqs)
+	if err != nil {
+		return nil, err
+	}
+	for i, seq := range seqs {
+		if i >= len(events) || events[i].Seq != seq {
+			return nil, mismatch("it has seq %d, and the log does not", seq)
+		}
+	}
+	return events, nil
+}
+
+func (l *Log) query(ctx context.Context, sql string, args ...any) ([]eventstore.Recorded, error) {
+	rows, err := l.pool.Query(ctx, sql, append([]any{planned}, args...)...)
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e eventstore.Recorded, err error) {
+		err = row.Scan(&e.Seq, (*[16]byte)(&e.ID), &e.Stream.Type, (*[16]byte)(&e.Stream.ID), &e.Version, &e.Type,
+			&e.Data, &e.Meta, &e.RecordedAt)
+		e.RecordedAt = e.RecordedAt.UTC()
+		return e, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	return events, nil
+}
+
+// mismatch is the error of an index that says something else than the log.
+func mismatch(format string, args ...any) error {
+	return domain.Errorf(domain.CodeInternal, "the audit's index does not match the log: %s; run: app audit verify", fmt.Sprintf(format, args...))
+}
