@@ -16,15 +16,20 @@ import (
 
 	"github.com/orderlog/orderlog/internal/config"
 	"github.com/orderlog/orderlog/internal/localpg"
+	"github.com/orderlog/orderlog/migrations"
 )
 
 // poolSize is how many connections a node opens at most, unless DATABASE_URL says pool_max_conns.
 const poolSize = 16
 
+// toolPoolSize is that of a command that runs beside the nodes.
+const toolPoolSize = 4
+
 // database is the PostgreSQL of a process: one that was given, or a private one that lives as long as it.
 type database struct {
 	url   string
-	local *localpg.Server // nil for one that was given
+	local *localpg.Server // nil for one that was given, or that another program runs
+	conns int32           // at most, unless the URL says so; 0: poolSize
 }
 
 func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) (*database, error) {
@@ -32,11 +37,92 @@ func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) (*da
 		d := &database{url: cfg.DatabaseURL}
 		return d, d.reach(ctx)
 	}
-	local, err := localpg.Start(ctx, localpg.Config{Dir: filepath.Join(cfg.DataDir, "postgres"), Logger: log.With("component", "postgres")})
+	local, err := localpg.Start(ctx, private(cfg, log))
 	if err != nil {
 		return nil, err
 	}
 	return &database{url: local.URL(""), local: local}, nil
+}
+
+func private(cfg config.Config, log *slog.Logger) localpg.Config {
+	return localpg.Config{Dir: filepath.Join(cfg.DataDir, "postgres"), Logger: log.With("component", "postgres")}
+}
+
+// attachDatabase opens the database for a command that works on what is there: it makes no cluster and changes no
+// schema. A private PostgreSQL that another program runs is shared with it; one that nobody runs is started.
+func attachDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *database, err error) {
+	d := &database{url: cfg.DatabaseURL, conns: toolPoolSize}
+	if cfg.Embedded() {
+		err = d.attachPrivate(ctx, cfg, log)
+	} else {
+		err = d.reach(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := d.checkSchema(ctx); err != nil {
+		return nil, errors.Join(err, d.close(ctx))
+	}
+	return d, nil
+}
+
+func (d *database) attachPrivate(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
+	place := private(cfg, log)
+	if d.url, err = localpg.Attach(ctx, place); !errors.Is(err, localpg.ErrNotRunning) {
+		return err
+	}
+	if !localpg.Exists(place.Dir) {
+		return fmt.Errorf("there is no database in %s yet: start the server once (app serve), or set DATA_DIR or DATABASE_URL to the one that is meant", cfg.DataDir)
+	}
+	if d.local, err = localpg.Start(ctx, place); errors.Is(err, localpg.ErrInUse) {
+		// Another program was faster.
+		d.url, err = localpg.Attach(ctx, place)
+		return err
+	}
+	if err == nil {
+		d.url = d.local.URL("")
+	}
+	return err
+}
+
+// checkSchema says what to do where the schema is not the one that this program knows.
+func (d *database) checkSchema(ctx context.Context) error {
+	// Asked first: reading the status of a database without a schema would begin one.
+	there, err := d.hasSchema(ctx)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return errors.New("there is no log in the database yet: start the server once (app serve), or set DATABASE_URL or DATA_DIR to the one that is meant")
+	}
+	status, err := migrations.ReadStatus(d.url)
+	switch {
+	case err != nil:
+		return err
+	case status.Dirty:
+		return fmt.Errorf("migration %d of the database stopped half-way: see app migrate status", status.Version)
+	case status.Version < status.Latest:
+		return fmt.Errorf("the database's schema is at version %d and this program needs %d: run app migrate up, or start this version's server, and try again",
+			status.Version, status.Latest)
+	case status.Version > status.Latest:
+		return fmt.Errorf("%w: it is at version %d and this program knows up to %d; use the newer program",
+			migrations.ErrNewerSchema, status.Version, status.Latest)
+	}
+	return nil
+}
+
+const sqlHasSchema = `SELECT to_regclass('schema_migrations') IS NOT NULL`
+
+func (d *database) hasSchema(ctx context.Context) (there bool, err error) {
+	conn, err := pgx.Connect(ctx, d.url)
+	if err != nil {
+		return false, fmt.Errorf("look at the database's schema: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := conn.QueryRow(ctx, sqlHasSchema).Scan(&there); err != nil {
+		return false, fmt.Errorf("look at the database's schema: %w", err)
+	}
+	return there, nil
 }
 
 // Run returns when ctx ends, or with an error when a private PostgreSQL ends by itself.
@@ -88,6 +174,9 @@ func (d *database) pool(ctx context.Context) (*pgxpool.Pool, error) {
 	}
 	if !strings.Contains(d.url, "pool_max_conns=") {
 		cfg.MaxConns = poolSize
+		if d.conns > 0 {
+			cfg.MaxConns = d.conns
+		}
 	}
 	cfg.ConnConfig.ConnectTimeout = connectTimeout
 	cfg.ConnConfig.RuntimeParams["application_name"] = "orderlog"

@@ -23,9 +23,23 @@ const usage = `Usage: app [COMMAND]
                         print what a client is sent, one JSON object a line; comes back by itself when cut off
   simulate [--url U] [--orders 100] [--rate 20] [--clients 50] [--drop 0.1] [--seed 1]
                         drive a running server with an evening of orders, and prove that its clients missed nothing
+  audit history ORDER [--at TIME | --seq N] [--diff] [--all] [--json]
+                        everything that happened to an order, or the order as it stood at a moment
+  audit export [--from N] [--to N] [--type T] [--stream S] [--actor U] [--since T] [--until T] [--format ndjson|csv]
+                        the events, one a line
+  audit verify [--json] check the whole log: by itself, with its tree and with the exported checkpoints
+  audit bundle ORDER [--out FILE [--force]]
+                        one file with an order's events and what proves them
+  audit verify-bundle FILE [--key FILE_OR_KEY] [--json]
+                        check such a file; needs no database and no settings
+  audit key [--new]     print the public key that checkpoints are signed with, or make a new key
+  projections status [--json]
+                        how far each projection is, and what stops it
+  projections rebuild NAME [--dry-run] [--restart] [--json]
+                        derive a read model anew beside the live one, compare the two, and put it in its place
   version               print the version
 
-Settings come from the environment; see the README.
+Each says more with --help. Settings come from the environment; see the README.
 `
 
 // environment is what a command may touch of the world.
@@ -92,6 +106,10 @@ func carryOut(ctx context.Context, args []string, env environment) error {
 		return listen(ctx, env, args)
 	case "simulate":
 		return simulate(ctx, env, args)
+	case "audit":
+		return dispatch(ctx, env, "audit", auditCommands(), args)
+	case "projections":
+		return dispatch(ctx, env, "projections", projectionsCommands(), args)
 	case "version":
 		return printVersion(env, args)
 	case "help", "-h", "-help", "--help":
@@ -113,4 +131,66 @@ func parse(flags *flag.FlagSet, args []string, words int, hint string) error {
 		return usageError{"usage: app " + hint}
 	}
 	return nil
+}
+
+// subcommand is a command of a command, such as "history" of audit.
+type subcommand struct {
+	usage string // from the command's name on, on one line
+	help  string // what it does and what its flags mean
+	run   func(ctx context.Context, env environment, c subcommand, args []string) error
+}
+
+// dispatch carries out one of a command's own commands, in the order of which they are shown.
+func dispatch(ctx context.Context, env environment, command string, commands []subcommand, args []string) error {
+	var names, usages []string
+	for _, c := range commands {
+		name := strings.Fields(c.usage)[1]
+		if len(args) > 0 && args[0] == name {
+			err := c.run(ctx, env, c, args[1:])
+			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+				return errors.New("stopped")
+			}
+			return err
+		}
+		names, usages = append(names, name), append(usages, "  app "+c.usage)
+	}
+	hint := command + " " + strings.Join(names, "|")
+	if len(args) == 0 {
+		return usageError{"usage: app " + hint + "; app " + command + " --help says more"}
+	}
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		return helpAsked{hint + "\n\n" + strings.Join(usages, "\n") + "\n\nEach says more with --help."}
+	}
+	return usageError{fmt.Sprintf("there is no command %q; usage: app %s", command+" "+args[0], hint)}
+}
+
+// parse reads flags that stand before, between or after the words, and returns the words, of which there must be so many.
+func (c subcommand) parse(flags *flag.FlagSet, args []string, words int) ([]string, error) {
+	flags.SetOutput(io.Discard)
+	var found []string
+	for {
+		err := flags.Parse(args)
+		switch {
+		case errors.Is(err, flag.ErrHelp):
+			return nil, helpAsked{c.usage + "\n\n" + strings.TrimSpace(c.help)}
+		case err != nil:
+			return nil, c.wrong("%v", err)
+		}
+		rest := flags.Args()
+		if n := len(args) - len(rest); len(rest) == 0 || (n > 0 && args[n-1] == "--") {
+			found = append(found, rest...)
+			break
+		}
+		found, args = append(found, rest[0]), rest[1:]
+	}
+	if len(found) != words {
+		return nil, usageError{"usage: app " + c.usage}
+	}
+	return found, nil
+}
+
+// wrong is a mistake on the command line, with the usage.
+func (c subcommand) wrong(format string, args ...any) error {
+	return usageError{fmt.Sprintf(format, args...) + "; usage: app " + c.usage}
 }

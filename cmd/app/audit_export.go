@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/eventstore"
+	"github.com/orderlog/orderlog/replay"
+)
+
+var auditExport = subcommand{
+	usage: "audit export [--from N] [--to N] [--type T] [--stream S] [--actor U] [--since T] [--until T] [--format ndjson|csv]",
+	help: `
+The events that all of these select, in the order of the log, one a line. As ndjson a line is the event's canonical JSON,
+which is what the proofs are made of.
+
+  --from N       from this seq on
+  --to N         up to and including this seq
+  --type T       of this type, such as order.placed; several with commas, or the flag again
+  --stream S     of a stream, such as order/UUID, or of all streams with an id
+  --actor U      caused by this user
+  --since T      recorded at this time or later, such as 2026-11-23T18:30:00Z or 2026-11-23
+  --until T      recorded before this time
+  --format F     ndjson (the default), or csv for spreadsheets
+`,
+	run: export,
+}
+
+// exportBuffer is how much is written at once: enough that the write's own cost does not show.
+const exportBuffer = 256 << 10
+
+func export(ctx context.Context, env environment, c subcommand, args []string) (err error) {
+	var (
+		q        replay.Query
+		from, to int64
+	)
+	flags := flag.NewFlagSet("export", flag.ContinueOnError)
+	flags.Func("from", "", seqFlag(&from))
+	flags.Func("to", "", seqFlag(&to))
+	flags.Func("type", "", func(s string) error {
+		for name := range strings.SplitSeq(s, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				q.Types = append(q.Types, name)
+			}
+		}
+		return nil
+	})
+	flags.StringVar(&q.Stream, "stream", "", "")
+	flags.StringVar(&q.Actor, "actor", "", "")
+	flags.Func("since", "", timeFlag(&q.Since))
+	flags.Func("until", "", timeFlag(&q.Until))
+	format := flags.String("format", "ndjson", "")
+	if _, err := c.parse(flags, args, 0); err != nil {
+		return err
+	}
+	switch {
+	case *format != "ndjson" && *format != "csv":
+		return c.wrong("--format is ndjson or csv")
+	case to > 0 && to < from:
+		return c.wrong("--to is %d, before --from %d", to, from)
+	}
+	q.After, q.To = max(from-1, 0), to
+
+	t, err := openTools(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close(ctx)) }()
+	if err := t.catchUp(ctx, env.stderr); err != nil {
+		return inWords(err)
+	}
+	var out eventWriter = &ndjson{w: bufio.NewWriterSize(env.stdout, exportBuffer)}
+	if *format == "csv" {
+		buffer := bufio.NewWriterSize(env.stdout, exportBuffer)
+		out = spreadsheet{replay.NewCSV(buffer), buffer}
+	}
+	return t.export(ctx, env.stderr, c, q, out)
+}
+
+// eventWriter writes events in some format through a buffer.
+type eventWriter interface {
+	Write(e eventstore.Recorded) error
+	Flush() error
+}
+
+// export writes what q selects. What it wrote is whole lines also when it ends before all is written.
+func (t *tools) export(ctx context.Context, stderr io.Writer, c subcommand, q replay.Query, out eventWriter) error {
+	after, upTo, err := t.log.Range(ctx, q)
+	if domain.CodeOf(err) == domain.CodeInvalidRequest {
+		return c.wrong("%v", inWords(err))
+	}
+	if err != nil {
+		return inWords(err)
+	}
+	bar := newProgress(stderr, "exporting", after, upTo, "events")
+	defer bar.end()
+	last := after
+	err = t.log.Each(ctx, q, func(e eventstore.Recorded) error {
+		if err := out.Write(e); err != nil {
+			return &outputError{err}
+		}
+		last = e.Seq
+		bar.at(last)
+		return ctx.Err()
+	})
+	if wrote := out.Flush(); wrote != nil {
+		return &outputError{wrote}
+	}
+	bar.end()
+	return interrupted(ctx, inWords(err), last)
+}
+
+// interrupted says how to go on after what ended before its end, for whatever reason but a closed output.
+func interrupted(ctx context.Context, err error, last int64) error {
+	var output *outputError
+	switch {
+	case err == nil || errors.As(err, &output):
+		return err
+	case ctx.Err() != nil:
+		return fmt.Errorf("stopped after seq %d: go on with --from %d", last, last+1)
+	}
+	return fmt.Errorf("%w; what was written is whole up to seq %d: go on with --from %d", err, last, last+1)
+}
+
+// outputError is a failure to write, after which nobody knows how much of it arrived.
+type outputError struct{ cause error }
+
+func (e *outputError) Error() string {
+	if errors.Is(e.cause, syscall.EPIPE) || errors.Is(e.cause, io.ErrClosedPipe) {
+		return "stopped: who read the output has closed it"
+	}
+	return fmt.Sprintf("the output cannot be written: %v", e.cause)
+}
+
+func (e *outputError) Unwrap() error { return e.cause }
+
+type ndjson struct {
+	w    *bufio.Writer
+	line []byte
+}
+
+func (n *ndjson) Write(e eventstore.Recorded) error {
+	n.line = append(e.AppendCanonical(n.line[:0]), '\n')
+	_, err := n.w.Write(n.line)
+	return err
+}
+
+func (n *ndjson) Flush() error { return n.w.Flush() }
+
+type spreadsheet struct {
+	csv    *replay.CSV
+	buffer *bufio.Writer
+}
+
+func (s spreadsheet) Write(e eventstore.Recorded) error { return s.csv.Write(e) }
+
+func (s spreadsheet) Flush() error { return errors.Join(s.csv.Flush(), s.buffer.Flush()) }

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+
+	"github.com/google/uuid"
+
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/domain/payment"
+	"github.com/orderlog/orderlog/replay"
+)
+
+var auditHistory = subcommand{
+	usage: "audit history ORDER [--at TIME | --seq N] [--diff] [--all] [--json]",
+	help: `
+Everything that happened to an order, its payments and its delivery, in the order of the log: what, when, by whom and why.
+ORDER is its id, or its number such as ORD-000123.
+
+  --at TIME   the order as it stood at a time, such as 2026-11-23T18:30:00Z
+  --seq N     the order as it stood after the event with this seq
+  --diff      also what each event changed
+  --all       each place of the courier by itself, and from which request each event came
+  --json      as JSON, as the API answers it
+`,
+	run: history,
+}
+
+func history(ctx context.Context, env environment, c subcommand, args []string) (err error) {
+	var (
+		moment          replay.Moment
+		diff, all, asIs bool
+	)
+	flags := flag.NewFlagSet("history", flag.ContinueOnError)
+	flags.Func("at", "", timeFlag(&moment.At))
+	flags.Func("seq", "", seqFlag(&moment.Seq))
+	flags.BoolVar(&diff, "diff", false, "")
+	flags.BoolVar(&all, "all", false, "")
+	flags.BoolVar(&asIs, "json", false, "")
+	words, err := c.parse(flags, args, 1)
+	if err != nil {
+		return err
+	}
+	if err := c.checkOrder(words[0]); err != nil {
+		return err
+	}
+	then := moment != replay.Moment{}
+	switch {
+	case moment.Seq > 0 && !moment.At.IsZero():
+		return c.wrong("--at and --seq are two moments: give one")
+	case then && (diff || all):
+		return c.wrong("--diff and --all are of the whole history, not of a moment")
+	}
+
+	t, err := openTools(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close(ctx)) }()
+	if err := t.catchUp(ctx, env.stderr); err != nil {
+		return inWords(err)
+	}
+	id, err := t.order(ctx, words[0])
+	if err != nil {
+		return err
+	}
+	if then {
+		state, err := t.log.State(ctx, id, moment)
+		if err != nil {
+			return missing(err)
+		}
+		if asIs {
+			return writeJSON(env.stdout, state)
+		}
+		return writeState(env.stdout, state)
+	}
+	entries, err := t.history(ctx, id, diff)
+	if err != nil {
+		return missing(err)
+	}
+	if asIs {
+		return writeJSON(env.stdout, wholeHistory{OrderID: id, Items: entries})
+	}
+	return replay.WriteTimeline(env.stdout, entries, replay.TimelineOptions{Width: columns(env.stdout), All: all})
+}
+
+// wholeHistory is a page of GET /audit/orders/{id} that holds all.
+type wholeHistory struct {
+	OrderID uuid.UUID      `json:"orderId"`
+	Items   []replay.Entry `json:"items"`
+	Next    *string        `json:"next"`
+}
+
+// history reads all of an order's, as it was when the first page was read.
+func (t *tools) history(ctx context.Context, id uuid.UUID, changes bool) (entries []replay.Entry, err error) {
+	q := replay.HistoryQuery{OrderID: id, Changes: changes}
+	for {
+		page, err := t.log.History(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, page.Entries...)
+		if page.Next == 0 {
+			return entries, nil
+		}
+		if q.After = page.Next; q.To == 0 {
+			q.To = page.Seq
+		}
+	}
+}
+
+// missing says where else to look for what is not there.
+func missing(err error) error {
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return fmt.Errorf("%w; if it should be there, see whether DATABASE_URL or DATA_DIR is the one that is meant", inWords(err))
+	}
+	return inWords(err)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// writeState writes an order as it was at a moment for people to read, what is not there left out.
+func writeState(w io.Writer, s replay.State) error {
+	out := &lines{w: w}
+	out.printf("%s after seq %d, %s", s.OrderNumber, s.Seq, s.At.UTC().Format("2006-01-02 15:04:05 UTC"))
+	out.row("order", "%s", s.ID)
+	out.row("status", "%s", s.Status)
+	out.row("cancelled", "%s", s.CancelReason)
+	out.row("customer", "%s", named(s.CustomerName, s.CustomerID))
+	out.row("address", "%s", s.DeliveryAddress)
+	out.row("note", "%s", s.Note)
+	out.row("courier", "%s", s.AgentID)
+	for _, item := range s.Items {
+		out.row("item", "%d × %s, %s", item.Quantity, item.Name, amount(item.Total, s.Currency))
+	}
+	if s.Discount != 0 {
+		out.row("subtotal", "%s", amount(s.Subtotal, s.Currency))
+		out.row("discount", "%s (%s)", amount(s.Discount, s.Currency), s.OfferCode)
+	}
+	out.row("total", "%s, to be paid by %s", amount(s.TotalAmount, s.Currency), s.PaymentMethod)
+	for _, p := range s.Payments {
+		out.row("payment", "%s by %s: %s%s", amount(p.Amount, p.Currency), p.Method, p.Status, moneyMoved(p))
+		for _, r := range p.Refunds {
+			out.row("", "%s back (%s): %s", amount(r.Amount, p.Currency), r.Status, r.Reason)
+		}
+	}
+	return out.err
+}
+
+// moneyMoved is what came of a payment, if anything did.
+func moneyMoved(p payment.Payment) (text string) {
+	for _, part := range []struct {
+		what   string
+		amount int64
+	}{{"captured", p.Captured}, {"refunded", p.Refunded}, {"to be refunded", p.RefundDue}} {
+		if part.amount != 0 {
+			text += fmt.Sprintf(", %s %s", part.what, amount(part.amount, p.Currency))
+		}
+	}
+	return text
+}
+
+func named(name, id string) string {
+	if name == "" || name == id {
+		return id
+	}
+	return name + " (" + id + ")"
+}
+
+// lines writes lines of text until one fails.
+type lines struct {
+	w   io.Writer
+	err error
+}
+
+func (l *lines) printf(format string, args ...any) {
+	if l.err == nil {
+		_, l.err = io.WriteString(l.w, printable(fmt.Sprintf(format, args...))+"\n")
+	}
+}
+
+// row writes a line with a label, or none where there would be nothing behind the label.
+func (l *lines) row(label, format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); text != "" {
+		l.printf("  %-10s %s", label, text)
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+
+	"github.com/orderlog/orderlog/internal/config"
+	"github.com/orderlog/orderlog/replay/proofs"
+)
+
+var auditVerify = subcommand{
+	usage: "audit verify [--json]",
+	help: `
+Reads the whole log and checks that no event is missing, that the versions of every stream follow on each other, that the
+tree over all events has the hashes that follow from them, and that it is the tree whose root was signed in every exported
+checkpoint. It ends with 1 when something is wrong, and says at which seq it begins.
+
+  --json   the whole report
+`,
+	run: verify,
+}
+
+func verify(ctx context.Context, env environment, c subcommand, args []string) (err error) {
+	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
+	asIs := flags.Bool("json", false, "")
+	if _, err := c.parse(flags, args, 0); err != nil {
+		return err
+	}
+	t, err := openTools(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close(ctx)) }()
+	trusted, err := t.trusted()
+	if err != nil {
+		return err
+	}
+	notary, err := proofs.Open(proofs.Config{Pool: t.pool, Store: t.store, Trusted: trusted, Dir: t.cfg.CheckpointDir, Logger: t.logger})
+	if err != nil {
+		return err
+	}
+	head, err := t.store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	bar := newProgress(env.stderr, "verifying", 0, head.Seq, "events")
+	report, err := notary.Verify(ctx, func(done, _ int64) { bar.at(done) })
+	bar.end()
+	if err != nil {
+		return inWords(err)
+	}
+	if report.Checkpoints == 0 && report.Events > 0 {
+		fmt.Fprintf(env.stderr, "no exported checkpoint is in %s: who owns the database could have changed the log and the tree alike; set CHECKPOINT_DIR to where the server writes them\n",
+			t.cfg.CheckpointDir)
+	}
+	if *asIs {
+		err = writeJSON(env.stdout, report)
+	} else {
+		err = writeReport(env.stdout, report)
+	}
+	return errors.Join(err, damage(report))
+}
+
+// trusted are the public keys that checkpoints may be signed with.
+func (t *tools) trusted() ([]string, error) {
+	own, err := config.AuditPublicKey(t.cfg)
+	if errors.Is(err, config.ErrNoAuditKey) {
+		return t.cfg.AuditPublicKeys, nil
+	}
+	return append([]string{own}, t.cfg.AuditPublicKeys...), err
+}
+
+// writeReport writes a verification's outcome for people: one line when all is well, else a line a problem.
+func writeReport(w io.Writer, r proofs.Report) error {
+	out := &lines{w: w}
+	if r.OK {
+		out.printf("ok: %d events, tree of %d, root %s, %d checkpoints, in %.1f s", r.Events, r.TreeSize, r.Root, r.Checkpoints, r.Seconds)
+		return out.err
+	}
+	for _, p := range r.Problems {
+		out.printf("%s: %s: %s", stretch(p), p.Kind, p.Detail)
+	}
+	out.printf("%d events, tree of %d, %d checkpoints, in %.1f s", r.Events, r.TreeSize, r.Checkpoints, r.Seconds)
+	return out.err
+}
+
+func stretch(p proofs.Problem) string {
+	switch {
+	case p.Seq == 0:
+		return "the log"
+	case p.UpTo > p.Seq:
+		return fmt.Sprintf("seq %d to %d", p.Seq, p.UpTo)
+	}
+	return fmt.Sprintf("seq %d", p.Seq)
+}
+
+// damage is what a verification found first, as the error that a command ends with.
+func damage(r proofs.Report) error {
+	if r.OK {
+		return nil
+	}
+	first := proofs.Problem{Kind: "the report is not ok"}
+	for _, p := range r.Problems {
+		if r.FirstBadSeq == nil || p.Seq == *r.FirstBadSeq {
+			first = p
+			break
+		}
+	}
+	if r.FirstBadSeq == nil {
+		return fmt.Errorf("the log is damaged: %s: %s", first.Kind, printable(first.Detail))
+	}
+	return fmt.Errorf("the log is damaged: first bad seq %d: %s: %s", *r.FirstBadSeq, first.Kind, printable(first.Detail))
+}
