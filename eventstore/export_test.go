@@ -1,6 +1,9 @@
 package eventstore
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // The parts of the canonical bytes.
 var (
@@ -12,6 +15,9 @@ var (
 func (s *Store) ScanPages(ctx context.Context, after, upTo, page int64, each func(Recorded) error) error {
 	return s.scan(ctx, after, upTo, page, each)
 }
+
+// TellFor sets how long a group may take to tell of a failure.
+func (g *Group) TellFor(most time.Duration) { g.tellAtMost = most }
 
 // LookUps are the statements that must go by an index whatever the planner believes.
 func LookUps() map[string]string {
@@ -32,5 +38,6 @@ func Statements() map[string]string {
 		"sqlReadLog": sqlReadLog, "sqlReadLast": sqlReadLast, "sqlHead": sqlHead, "sqlAddPartitions": sqlAddPartitions,
 		"sqlSeqAt":       sqlSeqAt,
 		"sqlNextSegment": sqlNextSegment, "sqlMoveCheckpoint": sqlMoveCheckpoint,
+		"sqlTellFailure": sqlTellFailure, "sqlClearFailures": sqlClearFailures,
 	}
 }

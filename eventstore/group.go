@@ -37,7 +37,9 @@ type GroupConfig struct {
 // a time works for a group, and another takes over by itself when it dies), the handler writes through
 // [Segment.Tx], the checkpoint moves, and all of it commits together. A handler that fails, or panics,
 // rolls all of it back; the segment is then tried again event by event, so that what is good gets
-// through, and stands at the event that fails until it no longer does. Nothing is ever skipped.
+// through, and stands at the event that fails until it no longer does. Nothing is ever skipped. Why it
+// stands is written into the checkpoint's row, for whoever asks from outside of this node, and cleared when
+// the group works again; that is done as well as it can be, and the group does not depend on it.
 //
 // The group is the adapter Watermill needs in four places (transactions, schema, offsets, backoff),
 // because what one of them learns another has to act on.
@@ -47,9 +49,13 @@ type Group struct {
 
 	hints, stop <-chan struct{}
 
+	tellAtMost time.Duration
+
 	mu       sync.Mutex
 	status   GroupStatus
-	singleTo int64 // read event by event up to here
+	singleTo int64    // read event by event up to here
+	untold   *failure // to be written into the group's row
+	told     bool     // the row may tell of a failure, of this node or of a program before
 }
 
 // GroupStatus is what a group is doing on this node.
@@ -76,7 +82,7 @@ func NewGroup(pool *pgxpool.Pool, cfg GroupConfig) *Group {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg.Logger = cfg.Logger.With("group", cfg.Name)
-	return &Group{cfg: cfg, pool: pool, status: GroupStatus{Name: cfg.Name}}
+	return &Group{cfg: cfg, pool: pool, tellAtMost: tellAtMost, status: GroupStatus{Name: cfg.Name}, told: true}
 }
 
 // Status tells how the group fares. Safe for concurrent use.
@@ -168,6 +174,7 @@ func (g *Group) succeeded(position int64) {
 		g.cfg.Logger.Info("the group works again", "position", position)
 	}
 	g.status = GroupStatus{Name: g.cfg.Name, Position: position}
+	g.untold, g.told = nil, false // the row was cleared as the checkpoint moved
 	if position >= g.singleTo {
 		g.singleTo = 0
 	}
@@ -184,14 +191,21 @@ func (g *Group) idle() {
 	g.status.Failures, g.status.FailedSeq, g.status.LastError = 0, 0, ""
 }
 
+// failed is told of each attempt that failed; s is nil when there was not even a transaction, because the database is away.
 func (g *Group) failed(s *segment, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.status.Failures++
 	g.status.LastError = err.Error()
-	if s != nil && s.handled {
+	if s == nil {
+		return
+	}
+	g.untold, g.told = &failure{text: storableText(err)}, true
+	if s.handled {
 		g.status.FailedSeq = s.after + 1
 		g.singleTo = max(g.singleTo, s.upTo)
+		after, seq := s.after, s.after+1
+		g.untold.after, g.untold.seq = &after, &seq
 	}
 }
 

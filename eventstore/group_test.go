@@ -96,7 +96,13 @@ func (w *world) start(t *testing.T, cfg eventstore.GroupConfig, node string, bef
 		}
 		return nil
 	}
-	stop = parttest.Run(t, func(ctx context.Context) error {
+	return g, w.run(t, g, copyLog)
+}
+
+// run runs a group.
+func (w *world) run(t *testing.T, g *eventstore.Group, project func(context.Context, pgx.Tx, []eventstore.Recorded) error) (stop func()) {
+	t.Helper()
+	return parttest.Run(t, func(ctx context.Context) error {
 		g.Start(nil, ctx.Done())
 		subscriber, err := g.Subscriber()
 		if err != nil {
@@ -106,10 +112,9 @@ func (w *world) start(t *testing.T, cfg eventstore.GroupConfig, node string, bef
 		if err != nil {
 			return err
 		}
-		router.AddConsumerHandler(cfg.Name, eventstore.Topic, subscriber, g.Handler(copyLog))
+		router.AddConsumerHandler(g.Status().Name, eventstore.Topic, subscriber, g.Handler(project))
 		return router.Run(ctx)
 	})
-	return g, stop
 }
 
 func group(name string) eventstore.GroupConfig {

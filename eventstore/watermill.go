@@ -23,7 +23,9 @@ FROM checkpoints c CROSS JOIN log_head h
 WHERE c.group_name = $1 AND c.position < h.seq
 FOR UPDATE OF c SKIP LOCKED`
 
-	sqlMoveCheckpoint = `UPDATE checkpoints SET position = $3, updated_at = now() WHERE group_name = $1 AND position = $2`
+	sqlMoveCheckpoint = `
+UPDATE checkpoints SET position = $3, updated_at = clock_timestamp(), failures = 0, failed_seq = NULL, last_error = NULL, failed_at = NULL
+WHERE group_name = $1 AND position = $2`
 
 	// What a group writes follows from the log, so after a crash of the database its last moments are
 	// derived again; waiting for the disk at each segment would only hold up the appends.
@@ -61,7 +63,7 @@ func (s *segment) QueryContext(ctx context.Context, query string, args ...any) (
 		return &bounds{}, nil
 	}
 	if err != nil {
-		s.group.failed(nil, err)
+		s.group.failed(s, err)
 		return nil, fmt.Errorf("look for the next segment: %w", err)
 	}
 	return &bounds{after: s.after, upTo: s.upTo, left: 1}, nil
@@ -188,7 +190,8 @@ func (offsetsAdapter) BeforeSubscribingQueries(watermillsql.BeforeSubscribingQue
 }
 
 // backoff waits for more to read. Watermill calls it synchronously after each segment, which makes it the
-// place to wait for a hint: the wait of Watermill's own loop can't be ended by one.
+// place to wait for a hint: the wait of Watermill's own loop can't be ended by one. The segment's transaction
+// is over by then, which makes it the place to tell of a failure too.
 type backoff struct{ g *Group }
 
 func (b backoff) HandleError(_ watermill.LoggerAdapter, noMsg bool, err error) time.Duration {
@@ -197,6 +200,7 @@ func (b backoff) HandleError(_ watermill.LoggerAdapter, noMsg bool, err error) t
 		return 0
 	default:
 	}
+	b.g.tell(noMsg && err == nil)
 	if err != nil {
 		failures := b.g.Status().Failures
 		wait := min(50*time.Millisecond<<min(max(failures-1, 0), 10), 5*time.Second)
