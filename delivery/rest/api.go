@@ -26,6 +26,7 @@ func (s *server) newAPI() huma.API {
 	config.CreateHooks = nil // no $schema in answers
 	config.SchemasPath = ""
 	config.DocsPath = "" // pages serves them
+	config.Components.Schemas = huma.NewMapRegistry(apischema.Prefix, nameSchema)
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		bearer: {Type: "http", Scheme: bearer, BearerFormat: "JWT", Description: "The claims sub, role and exp are required."},
 	}
@@ -148,7 +149,8 @@ func register[I, O any](s *server, api huma.API, op huma.Operation, who access, 
 	})
 }
 
-// describeRefusals gives each described refusal, and the default one, its body, unless it has one of its own.
+// describeRefusals gives each described refusal, and the default one, its body, unless it has one of its own. What is
+// described and is no refusal stays as it is.
 func describeRefusals(api huma.API, described map[string]*huma.Response) map[string]*huma.Response {
 	all := map[string]*huma.Response{"default": {Description: "A refusal; its code says which."}}
 	for status, response := range described {
@@ -156,7 +158,10 @@ func describeRefusals(api huma.API, described map[string]*huma.Response) map[str
 	}
 	schema := api.OpenAPI().Components.Schemas.Schema(problemGoType, true, "Problem")
 	whole := &huma.Schema{Type: huma.TypeInteger, Format: "int64"}
-	for _, response := range all {
+	for status, response := range all {
+		if strings.HasPrefix(status, "2") {
+			continue
+		}
 		response.Headers = map[string]*huma.Param{
 			"X-Seq":       {Schema: whole, Description: "Of what is not there, or not the caller's: up to which seq that is so."},
 			"Retry-After": {Schema: whole, Description: "Where the same request may succeed later: in how many seconds."},

@@ -23,9 +23,10 @@ import (
 type call struct {
 	id         uuid.UUID // X-Request-Id, the correlation id of what it causes
 	method     string
-	remoteAddr string         // the client's, without a port; see proxies.Trusted.Client
-	secure     bool           // the client's way to here is encrypted
-	identity   *auth.Identity // nil: no token was sent
+	remoteAddr string          // the client's, without a port; see proxies.Trusted.Client
+	secure     bool            // the client's way to here is encrypted
+	identity   *auth.Identity  // nil: no token was sent
+	left       <-chan struct{} // closed when the client leaves, and not when the request's time is over
 
 	// Of requests that may change something:
 	key         string // Idempotency-Key; empty: none
@@ -45,7 +46,7 @@ func callOf(ctx context.Context) *call {
 func (c *call) user() auth.Identity { return *c.identity }
 
 func newCall(r *http.Request, trusted proxies.Trusted) *call {
-	c := &call{method: r.Method, remoteAddr: r.RemoteAddr, secure: trusted.Secure(r)}
+	c := &call{method: r.Method, remoteAddr: r.RemoteAddr, secure: trusted.Secure(r), left: r.Context().Done()}
 	if client := trusted.Client(r); client.IsValid() {
 		c.remoteAddr = client.String()
 	}

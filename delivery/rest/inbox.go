@@ -3,7 +3,6 @@ package rest
 import (
 	"context"
 	"net/http"
-	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -15,30 +14,7 @@ import (
 type inboxInput struct {
 	MinSeq
 	Paging
-	Unread optionalBool `query:"unread" doc:"true: only what is not read yet; false: only what is; absent: both."`
-}
-
-// optionalBool is a parameter that says something else when it is false than when it is not there.
-type optionalBool struct {
-	value, given bool
-}
-
-// Schema is that of a boolean.
-func (optionalBool) Schema(r huma.Registry) *huma.Schema {
-	return r.Schema(reflect.TypeFor[bool](), true, "")
-}
-
-// Receiver is where huma puts the value.
-func (o *optionalBool) Receiver() reflect.Value { return reflect.ValueOf(&o.value).Elem() }
-
-// OnParamSet is told whether there was one.
-func (o *optionalBool) OnParamSet(isSet bool, _ any) { o.given = isSet }
-
-func (o *optionalBool) pointer() *bool {
-	if !o.given {
-		return nil
-	}
-	return &o.value
+	Unread optional[bool] `query:"unread" doc:"true: only what is not read yet; false: only what is; absent: both."`
 }
 
 // inboxBody is a list's page with a count beside it.

@@ -138,10 +138,7 @@ func fromHuma(status int, message string, errs []error) *Problem {
 		var detailer huma.ErrorDetailer
 		if errors.As(err, &detailer) {
 			d := detailer.ErrorDetail()
-			if strings.HasPrefix(d.Message, "invalid date/time for format") { // of Go's, which says nothing to others
-				d.Message = "must be a time as RFC 3339 has it, such as 2026-01-31T18:30:00Z"
-			}
-			p.at(d.Location, d.Message)
+			p.at(d.Location, inOurWords(d))
 		} else if err != nil {
 			p.at("", err.Error())
 		}
@@ -150,6 +147,21 @@ func fromHuma(status int, message string, errs []error) *Problem {
 		p.Detail = "the request is not valid: " + strings.TrimPrefix(p.Errors[0].Location+": ", ": ") + p.Errors[0].Message
 	}
 	return p
+}
+
+// inOurWords is what is wrong, where huma says it in words that say nothing to those who only know the API.
+func inOurWords(d *huma.ErrorDetail) string {
+	switch {
+	case strings.HasPrefix(d.Message, "invalid date/time for format"):
+		const must = "must be a time as RFC 3339 has it, such as 2026-01-31T18:30:00Z"
+		if text, ok := d.Value.(string); ok && strings.HasPrefix(d.Location, "query.") && strings.Contains(text, " ") {
+			return must + ": in a query + stands for a space, so write a + as %2B"
+		}
+		return must
+	case d.Message == "unknown query parameter":
+		return "there is no such parameter: leave it out, or see /docs for how it is called"
+	}
+	return d.Message
 }
 
 const internalDetail = "something went wrong here; the operator finds it in the log by the X-Request-Id of this answer"

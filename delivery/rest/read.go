@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/projections"
@@ -17,9 +20,11 @@ type MinSeq struct {
 	Header int64 `header:"X-Min-Seq" minimum:"0" doc:"The same as min_seq; the greater of both counts."`
 }
 
+func (m MinSeq) seq() int64 { return max(m.Query, m.Header) }
+
 // wait returns when the read model is as far as the client needs it.
 func (s *server) wait(ctx context.Context, m MinSeq, waitFor func(context.Context, int64) error) error {
-	seq := max(m.Query, m.Header)
+	seq := m.seq()
 	if seq == 0 {
 		return nil
 	}
@@ -36,6 +41,30 @@ func (s *server) wait(ctx context.Context, m MinSeq, waitFor func(context.Contex
 type Paging struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The most items to answer."`
 	Cursor string `query:"cursor" maxLength:"512" doc:"next of the page before; none for the first page."`
+}
+
+// optional is a parameter that says something else when it is the zero value than when it is not there.
+type optional[T any] struct {
+	value T
+	given bool
+}
+
+// Schema is that of the value.
+func (optional[T]) Schema(r huma.Registry) *huma.Schema {
+	return r.Schema(reflect.TypeFor[T](), true, "")
+}
+
+// Receiver is where huma puts the value.
+func (o *optional[T]) Receiver() reflect.Value { return reflect.ValueOf(&o.value).Elem() }
+
+// OnParamSet is told whether there was one.
+func (o *optional[T]) OnParamSet(isSet bool, _ any) { o.given = isSet }
+
+func (o *optional[T]) pointer() *T {
+	if !o.given {
+		return nil
+	}
+	return &o.value
 }
 
 // read is an answer from a read model.

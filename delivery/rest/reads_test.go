@@ -29,10 +29,10 @@ func sameJSON(t *testing.T, a, b any) bool {
 // reads are the paths of all reads that carry X-Seq.
 func reads() []string {
 	order := "/orders/" + orderID.String()
-	return []string{
+	return append(audits(), []string{
 		"/business", "/products", "/products/" + productID.String(), "/orders", order, "/feed", order + "/payments", "/payments/" + cashID.String(),
 		"/delivery/agents", "/delivery/agents/ravi", "/delivery" + order + "/track", "/offers", "/offers/HALF", "/notifications",
-	}
+	}...)
 }
 
 func TestReadsSayWhatTheyAreTrueFor(t *testing.T) {
@@ -276,6 +276,7 @@ func TestWhatIsNotThereSaysUpToWhichSeq(t *testing.T) {
 		"/orders/" + unknownID.String(): 404, "/orders/" + orderID.String(): 403, "/payments/" + unknownID.String(): 404,
 		"/products/" + unknownID.String(): 404, "/payments/" + cardID.String(): 403, "/offers/NONE": 404, "/delivery/agents/nobody": 404,
 		"/delivery/orders/" + unknownID.String() + "/track": 404, "/orders/" + unknownID.String() + "/payments": 404,
+		"/audit/orders/" + unknownID.String(): 404,
 	} {
 		user := "admin"
 		if status == 403 {

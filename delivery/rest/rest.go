@@ -9,7 +9,8 @@
 //   - X-Seq on an answer is the seq up to which it includes every event and after which none. A client that reads and
 //     then follows from it misses nothing.
 //   - A command that carries an Idempotency-Key is carried out once, and a repeat of the same bytes is answered the same.
-//   - Every wait and every body is bounded.
+//   - Every wait and every body is bounded. An export of events may take as long as its client goes on reading; it ends
+//     where the audit was when it began, and one that is cut short never looks whole.
 package rest
 
 import (
@@ -139,6 +140,13 @@ type Config struct {
 	Ready    ReadinessChecker
 	Frame
 
+	// Audit answers auditors. Nil: they are refused with 503.
+	Audit Audit
+	// Proofs shows that the log is whole. Nil: who asks for that is refused with 503.
+	Proofs Proofs
+	// Draining, when it is closed, ends the exports that are under way; to their clients they are broken off. Nil: never.
+	Draining <-chan struct{}
+
 	// Sockets are what /socket/status and /metrics/socket tell of. Nil: there are none.
 	Sockets Sockets
 	// WebhookSecret is the HMAC-SHA256 key of the payment provider's events. Empty: they are refused with 503.
@@ -156,6 +164,9 @@ type Config struct {
 	RequestTimeout time.Duration
 	// MinSeqWait bounds the wait for min_seq. Zero: 2 s.
 	MinSeqWait time.Duration
+	// VerifyWait bounds the wait for a verification of the log; one that takes longer goes on by itself. Zero: 10 s. It
+	// should be less than RequestTimeout.
+	VerifyWait time.Duration
 }
 
 // prefix is where the operations are.
@@ -166,6 +177,8 @@ type server struct {
 	mux    *http.ServeMux
 	limits limits
 	ready  readyLook
+	// exports holds a place for each export that is under way.
+	exports chan struct{}
 }
 
 // New makes the handler. It answers every path, so it belongs at "/" of a mux that sends /ws and the like elsewhere.
@@ -181,6 +194,12 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Sockets == nil {
 		cfg.Sockets = noSockets{}
 	}
+	if cfg.Audit == nil {
+		cfg.Audit = noAudit{}
+	}
+	if cfg.Proofs == nil {
+		cfg.Proofs = noProofs{}
+	}
 	if cfg.Version == "" {
 		cfg.Version = "dev"
 	}
@@ -190,7 +209,10 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.MinSeqWait <= 0 {
 		cfg.MinSeqWait = 2 * time.Second
 	}
-	s := &server{cfg: cfg, mux: http.NewServeMux(), limits: newLimits(cfg.Frame)}
+	if cfg.VerifyWait <= 0 {
+		cfg.VerifyWait = 10 * time.Second
+	}
+	s := &server{cfg: cfg, mux: http.NewServeMux(), limits: newLimits(cfg.Frame), exports: make(chan struct{}, maxExports)}
 	api := s.newAPI()
 	s.business(api)
 	s.products(api)
@@ -201,6 +223,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.offers(api)
 	s.inbox(api)
 	s.feed(api)
+	s.audit(api)
 	s.sockets(api)
 	s.health(api)
 	s.describe(api)

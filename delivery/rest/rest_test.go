@@ -26,6 +26,8 @@ import (
 	"github.com/orderlog/orderlog/internal/auth"
 	"github.com/orderlog/orderlog/internal/openapitest"
 	"github.com/orderlog/orderlog/projections"
+	"github.com/orderlog/orderlog/replay"
+	"github.com/orderlog/orderlog/replay/proofs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -76,6 +78,12 @@ type world struct {
 	ready    Readiness
 	readyErr error
 	block    bool // reads wait for their context's end
+
+	walks    []replay.Query                             // what was asked of Each
+	meet     func(ctx context.Context, seq int64) error // before each event of Each
+	proved   []int64
+	lagging  int                   // how many proofs are asked for too early
+	verified []proofs.Verification // the answers, one after the other; the last one again and again
 }
 
 func newWorld() *world {
@@ -90,6 +98,8 @@ func newWorld() *world {
 		entry:  inbox.Entry{ID: entryID, UserID: "asha", Title: "Hello", Message: "There is soup", Type: "news"},
 		bounds: projections.Bounds{LogID: logID, Position: 42, Head: 45},
 		ready:  Readiness{Ready: true, Components: []Component{{Name: "database", Ready: true}}},
+
+		verified: []proofs.Verification{whole(42)},
 	}
 }
 
@@ -110,7 +120,7 @@ func (w *world) Verify(_ context.Context, raw string) (auth.Identity, error) {
 func (w *world) handler(t testing.TB, change ...func(*Config)) http.Handler {
 	t.Helper()
 	cfg := Config{
-		Verifier: w, Commands: w, Views: w, Feed: w, Ready: w, Origins: []string{"https://shop.example"},
+		Verifier: w, Commands: w, Views: w, Feed: w, Ready: w, Audit: w, Proofs: w, Origins: []string{"https://shop.example"},
 		WebhookSecret: []byte(webhookSecret),
 		Logger:        slog.New(slog.NewTextHandler(&w.log, nil)), MinSeqWait: 10 * time.Millisecond,
 	}

@@ -76,6 +76,14 @@ func rights() []right {
 		{"POST", "/notifications/read-all", "", out, ok, ok, ok, ok, ok, 200},
 
 		{"GET", "/feed", "", out, ok, ok, ok, ok, ok, 200},
+
+		{"GET", "/audit" + order, "", out, ok, no, no, no, no, 200},
+		{"GET", "/audit" + order + "/state", "", out, ok, no, no, no, no, 200},
+		{"GET", "/audit/events", "", out, ok, no, no, no, no, 200},
+		{"GET", "/audit/verify", "", out, ok, no, no, no, no, 200},
+		{"GET", "/audit/checkpoint", "", out, ok, no, no, no, no, 200},
+		{"GET", "/audit/events/3/proof", "", out, ok, no, no, no, no, 200},
+
 		{"GET", "/socket/status", "", out, ok, no, no, no, no, 200},
 		{"GET", "/metrics/socket", "", out, ok, no, no, no, no, 200},
 	}

@@ -1,0 +1,275 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/eventstore"
+	"github.com/orderlog/orderlog/replay"
+)
+
+const (
+	// maxExports is how many exports a node makes at a time: each keeps the database at work for as long as it takes.
+	maxExports = 4
+	// exportPiece is how many bytes are written at a time. A client has answerTimeout for each.
+	exportPiece = 64 << 10
+	// exportPause is the longest that what was found waits to be sent.
+	exportPause = time.Second
+	// walkStep is how many events of the whole log are read at a time, and walkBytes what is kept of them at most.
+	walkStep  = 2_000
+	walkBytes = 4 << 20
+)
+
+// What ends an export before its end.
+var (
+	errDraining   = errors.New("the node stops")
+	errClientLeft = errors.New("the client left")
+)
+
+// export writes lines to a client. It is safe for concurrent use.
+type export struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+
+	mu    sync.Mutex // held while something is written
+	buf   []byte
+	begun bool
+	err   error // of the write that failed: the client is gone, or does not read
+
+	deadline sync.Mutex
+	stopped  bool
+}
+
+// export sends what a walk finds. The request's time limit does not hold for it: it ends with the walk, when the client
+// leaves or does not read, or when the node drains.
+func (s *server) export(w http.ResponseWriter, r *http.Request, contentType string, walk func(context.Context, *export) error) {
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	if err := s.beginExport(); err != nil {
+		w.Header().Del("X-Seq")
+		s.refuse(w, r, err)
+		return
+	}
+	defer func() { <-s.exports }()
+	out := &export{w: w, control: http.NewResponseController(w)}
+	w.Header().Set("Content-Type", contentType)
+	err := s.run(r.Context(), out, walk)
+	if err == nil {
+		return
+	}
+	if out.begun {
+		s.tellBrokenOff(r.Context(), out, err)
+		panic(http.ErrAbortHandler) // an export cut short must not look whole
+	}
+	if errors.Is(err, errDraining) {
+		err = errStopping()
+	}
+	_ = out.control.SetWriteDeadline(time.Now().Add(answerTimeout)) // it may be over
+	w.Header().Del("X-Seq")
+	s.refuse(w, r, err)
+}
+
+func errStopping() error {
+	return problem(domain.CodeUnavailable, "this node is stopping: ask again")
+}
+
+func (s *server) tellBrokenOff(ctx context.Context, out *export, err error) {
+	ctx = context.WithoutCancel(ctx) // that the request's time is over says nothing here
+	switch id := callOf(ctx).id; {
+	case errors.Is(err, errDraining):
+		s.cfg.Logger.InfoContext(ctx, "an export was broken off: the node stops", "request", id)
+	case errors.Is(err, errClientLeft), out.err != nil:
+		s.cfg.Logger.DebugContext(ctx, "an export was broken off by its client", "request", id, "error", err)
+	default:
+		_ = s.explain(ctx, err) // which logs it
+	}
+}
+
+// beginExport takes a place for an export, or answers why there is none.
+func (s *server) beginExport() error {
+	select {
+	case <-s.cfg.Draining:
+		return errStopping()
+	default:
+	}
+	select {
+	case s.exports <- struct{}{}:
+		return nil
+	default:
+		return problem(domain.CodeOverloaded, "this node is making as many exports as it does at a time: ask again when one of them is over").
+			set("Retry-After", "5").with("limit", maxExports)
+	}
+}
+
+// run walks and sends, and returns when both are over. The error is nil when all of it was handed to the client.
+func (s *server) run(ctx context.Context, out *export, walk func(context.Context, *export) error) error {
+	c := callOf(ctx)
+	free, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	var beside sync.WaitGroup
+	beside.Go(func() { s.watch(free, cancel, c.left, out) })
+	beside.Go(func() { out.keepFlushing(free, cancel) })
+	err := walk(free, out)
+	cause := context.Cause(free)
+	cancel(nil)
+	beside.Wait()
+	if err == nil {
+		err = out.flush()
+	}
+	if err != nil && cause != nil {
+		err = cause // what failed after that failed for it
+	}
+	return err
+}
+
+// watch ends an export for which nobody waits any more, or no longer may.
+func (s *server) watch(ctx context.Context, cancel context.CancelCauseFunc, left <-chan struct{}, out *export) {
+	select {
+	case <-ctx.Done():
+	case <-left:
+		cancel(errClientLeft)
+	case <-s.cfg.Draining:
+		cancel(errDraining)
+		out.stop()
+	}
+}
+
+// keepFlushing sends what was found while nothing else is: events that are far apart do not wait for each other.
+func (e *export) keepFlushing(ctx context.Context, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(exportPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := e.flush(); err != nil {
+				cancel(err)
+				return
+			}
+		}
+	}
+}
+
+// write adds whole lines, and sends what has gathered when it is enough.
+func (e *export) write(lines []byte) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.buf = append(e.buf, lines...)
+	if len(e.buf) < exportPiece {
+		return e.err
+	}
+	return e.send()
+}
+
+// flush sends what has gathered; the beginning of the answer also when that is nothing.
+func (e *export) flush() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.begun && len(e.buf) == 0 {
+		return e.err
+	}
+	return e.send()
+}
+
+func (e *export) send() error {
+	if e.err != nil {
+		return e.err
+	}
+	e.begun = true
+	for rest := e.buf; ; {
+		piece := rest[:min(len(rest), exportPiece)]
+		e.extend()
+		if _, e.err = e.w.Write(piece); e.err != nil {
+			return e.err
+		}
+		if rest = rest[len(piece):]; len(rest) == 0 {
+			break
+		}
+	}
+	e.buf = e.buf[:0]
+	if err := e.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		e.err = err
+	}
+	return e.err
+}
+
+// extend gives the client its time for the next piece. Not every writer has a deadline.
+func (e *export) extend() {
+	e.deadline.Lock()
+	defer e.deadline.Unlock()
+	if !e.stopped {
+		_ = e.control.SetWriteDeadline(time.Now().Add(answerTimeout))
+	}
+}
+
+// stop ends a write that waits for the client, and lets none wait any more.
+func (e *export) stop() {
+	e.deadline.Lock()
+	defer e.deadline.Unlock()
+	e.stopped = true
+	_ = e.control.SetWriteDeadline(time.Now())
+}
+
+// walk hands the events of a query to an export, up to a limit unless that is 0.
+func (s *server) walk(ctx context.Context, q replay.Query, limit int64, out *export) error {
+	if len(q.Types) > 0 || q.Stream != "" || q.Actor != "" || !q.Since.IsZero() || !q.Until.IsZero() {
+		return s.walkFiltered(ctx, q, limit, out)
+	}
+	if limit > 0 && limit < q.To-q.After {
+		q.To = q.After + limit // there is an event of each seq
+	}
+	return s.walkAll(ctx, q, out)
+}
+
+func (s *server) walkFiltered(ctx context.Context, q replay.Query, limit int64, out *export) error {
+	enough := errors.New("enough")
+	var line []byte
+	var n int64
+	err := s.cfg.Audit.Each(ctx, q, func(e eventstore.Recorded) error {
+		line = append(e.AppendCanonical(line[:0]), '\n')
+		if err := out.write(line); err != nil {
+			return err
+		}
+		if n++; n == limit {
+			return enough
+		}
+		return nil
+	})
+	if errors.Is(err, enough) {
+		return nil
+	}
+	return err
+}
+
+// walkAll reads in steps, each of which is over before it is handed on: a connection to the database would be held, and a
+// statement kept open, for as long as a slow client takes.
+func (s *server) walkAll(ctx context.Context, q replay.Query, out *export) error {
+	var lines []byte
+	for to := q.To; q.After < to; q.After = q.To {
+		q.To = min(q.After+walkStep, to)
+		err := s.cfg.Audit.Each(ctx, q, func(e eventstore.Recorded) error {
+			lines = append(e.AppendCanonical(lines), '\n')
+			if len(lines) < walkBytes {
+				return nil
+			}
+			err := out.write(lines)
+			lines = lines[:0]
+			return err
+		})
+		if err == nil {
+			err = out.write(lines)
+		}
+		if err != nil {
+			return err
+		}
+		lines = lines[:0]
+	}
+	return nil
+}
