@@ -132,12 +132,12 @@ func runProjections(t *testing.T, pool *pgxpool.Pool, store *eventstore.Store, s
 	}
 }
 
-// awaitAll waits until every group has handled the whole log, which the reactions make longer.
+// awaitAll waits until every group that runs here has handled the whole log, which the reactions make longer.
 func awaitAll(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	parttest.Eventually(t, "the groups to reach the end of the log", func() bool {
 		var done bool
-		err := pool.QueryRow(t.Context(), `SELECT min(c.position) = max(h.seq) FROM checkpoints c, log_head h`).Scan(&done)
+		err := pool.QueryRow(t.Context(), `SELECT min(c.position) = max(h.seq) FROM checkpoints c, log_head h WHERE c.group_name <> 'proofs'`).Scan(&done)
 		return err == nil && done
 	})
 }
