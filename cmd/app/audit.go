@@ -185,3 +185,22 @@ func timeFlag(at *time.Time) func(string) error {
 		return nil
 	}
 }
+
+// lines writes lines of text until one fails.
+type lines struct {
+	w   io.Writer
+	err error
+}
+
+func (l *lines) printf(format string, args ...any) {
+	if l.err == nil {
+		_, l.err = io.WriteString(l.w, printable(fmt.Sprintf(format, args...))+"\n")
+	}
+}
+
+// row writes a line with a label, or none where there would be nothing behind the label.
+func (l *lines) row(label, format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); text != "" {
+		l.printf("  %-10s %s", label, text)
+	}
+}

@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/orderlog/orderlog/domain"
-	"github.com/orderlog/orderlog/domain/payment"
 	"github.com/orderlog/orderlog/replay"
 )
 
@@ -76,7 +75,7 @@ func history(ctx context.Context, env environment, c subcommand, args []string) 
 		if asIs {
 			return writeJSON(env.stdout, state)
 		}
-		return writeState(env.stdout, state)
+		return replay.WriteState(env.stdout, state)
 	}
 	entries, err := t.history(ctx, id, diff)
 	if err != nil {
@@ -126,71 +125,4 @@ func writeJSON(w io.Writer, v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
-}
-
-// writeState writes an order as it was at a moment for people to read, what is not there left out.
-func writeState(w io.Writer, s replay.State) error {
-	out := &lines{w: w}
-	out.printf("%s after seq %d, %s", s.OrderNumber, s.Seq, s.At.UTC().Format("2006-01-02 15:04:05 UTC"))
-	out.row("order", "%s", s.ID)
-	out.row("status", "%s", s.Status)
-	out.row("cancelled", "%s", s.CancelReason)
-	out.row("customer", "%s", named(s.CustomerName, s.CustomerID))
-	out.row("address", "%s", s.DeliveryAddress)
-	out.row("note", "%s", s.Note)
-	out.row("courier", "%s", s.AgentID)
-	for _, item := range s.Items {
-		out.row("item", "%d × %s, %s", item.Quantity, item.Name, amount(item.Total, s.Currency))
-	}
-	if s.Discount != 0 {
-		out.row("subtotal", "%s", amount(s.Subtotal, s.Currency))
-		out.row("discount", "%s (%s)", amount(s.Discount, s.Currency), s.OfferCode)
-	}
-	out.row("total", "%s, to be paid by %s", amount(s.TotalAmount, s.Currency), s.PaymentMethod)
-	for _, p := range s.Payments {
-		out.row("payment", "%s by %s: %s%s", amount(p.Amount, p.Currency), p.Method, p.Status, moneyMoved(p))
-		for _, r := range p.Refunds {
-			out.row("", "%s back (%s): %s", amount(r.Amount, p.Currency), r.Status, r.Reason)
-		}
-	}
-	return out.err
-}
-
-// moneyMoved is what came of a payment, if anything did.
-func moneyMoved(p payment.Payment) (text string) {
-	for _, part := range []struct {
-		what   string
-		amount int64
-	}{{"captured", p.Captured}, {"refunded", p.Refunded}, {"to be refunded", p.RefundDue}} {
-		if part.amount != 0 {
-			text += fmt.Sprintf(", %s %s", part.what, amount(part.amount, p.Currency))
-		}
-	}
-	return text
-}
-
-func named(name, id string) string {
-	if name == "" || name == id {
-		return id
-	}
-	return name + " (" + id + ")"
-}
-
-// lines writes lines of text until one fails.
-type lines struct {
-	w   io.Writer
-	err error
-}
-
-func (l *lines) printf(format string, args ...any) {
-	if l.err == nil {
-		_, l.err = io.WriteString(l.w, printable(fmt.Sprintf(format, args...))+"\n")
-	}
-}
-
-// row writes a line with a label, or none where there would be nothing behind the label.
-func (l *lines) row(label, format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); text != "" {
-		l.printf("  %-10s %s", label, text)
-	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -103,27 +102,4 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// amount is money as people write it: minor units are hundredths in all but a few currencies.
-func amount(minor int64, currency string) string {
-	digits := 2
-	switch currency {
-	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
-		digits = 0
-	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
-		digits = 3
-	}
-	sign := ""
-	if minor < 0 {
-		sign = "-"
-	}
-	text := strings.TrimPrefix(strconv.FormatInt(minor, 10), "-")
-	if missing := digits + 1 - len(text); missing > 0 {
-		text = strings.Repeat("0", missing) + text
-	}
-	if whole := len(text) - digits; digits > 0 {
-		text = text[:whole] + "." + text[whole:]
-	}
-	return sign + text + " " + currency
 }
