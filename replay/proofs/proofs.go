@@ -120,17 +120,11 @@ type Report struct {
 	// FirstBadSeq is the smallest seq of all problems, nil if none names one.
 	FirstBadSeq *int64 `json:"firstBadSeq"`
 	// Problems are at most 100, in the order of seq.
-	Problems  []Problem `json:"problems"`
+	Problems []Problem `json:"problems"`
+	// Warnings say what could not be checked, and what is odd and no problem.
+	Warnings  []string  `json:"warnings,omitempty"`
 	StartedAt time.Time `json:"startedAt"`
 	Seconds   float64   `json:"seconds"`
-}
-
-// Verification is a [Report], or how far it is.
-type Verification struct {
-	Done    bool
-	Checked int64 // events so far
-	Of      int64
-	Report  Report // when Done
 }
 
 // BundleReport is what a good bundle shows.

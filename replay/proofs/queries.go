@@ -1,0 +1,33 @@
+package proofs
+
+// The statements of this package. A test prepares each of them against the migrated schema.
+const (
+	sqlNewestTiles = `
+SELECT l.level, t.n, t.hashes FROM generate_series(0, 10) AS l(level)
+CROSS JOIN LATERAL (SELECT n, hashes FROM merkle_tiles WHERE level = l.level ORDER BY n DESC LIMIT 1) t
+ORDER BY l.level`
+
+	// A tile is only ever replaced by one with more hashes.
+	sqlSaveTiles = `
+INSERT INTO merkle_tiles AS t (level, n, hashes)
+SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bytea[])
+ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes WHERE length(excluded.hashes) > length(t.hashes)`
+
+	// The log's head, the group's checkpoint and the edge of the tree, in the snapshot of one statement.
+	sqlTree = `
+SELECT h.log_id, h.seq, c.position, e.recorded_at, t.level, t.n, t.hashes
+FROM log_head h
+CROSS JOIN checkpoints c
+LEFT JOIN events e ON e.seq = c.position
+LEFT JOIN LATERAL (
+	SELECT l.level, newest.n, newest.hashes FROM generate_series(0, 10) AS l(level)
+	CROSS JOIN LATERAL (SELECT n, hashes FROM merkle_tiles WHERE level = l.level ORDER BY n DESC LIMIT 1) newest
+) t ON true
+WHERE c.group_name = 'proofs'
+ORDER BY t.level`
+
+	sqlReadTiles = `
+SELECT u.i, t.hashes
+FROM unnest($1::integer[], $2::bigint[]) WITH ORDINALITY AS u(level, n, i)
+CROSS JOIN LATERAL (SELECT hashes FROM merkle_tiles WHERE level = u.level AND n = u.n OFFSET 0) t`
+)
