@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -27,14 +29,30 @@ const toolPoolSize = 4
 
 // database is the PostgreSQL of a process: one that was given, or a private one that lives as long as it.
 type database struct {
-	url   string
+	url   string          // of one connection: without what settles the pool
+	given string          // DATABASE_URL; empty for a private one
 	local *localpg.Server // nil for one that was given, or that another program runs
-	conns int32           // at most, unless the URL says so; 0: poolSize
+	conns int32           // at most, unless DATABASE_URL says so; 0: poolSize
+}
+
+// given is the database of DATABASE_URL. What settles the pool is left out of the address of a connection, for which
+// the server would refuse it.
+func given(databaseURL string) *database {
+	d := &database{url: databaseURL, given: databaseURL}
+	u, err := url.Parse(databaseURL)
+	if err != nil || !strings.Contains(u.RawQuery, "pool_") {
+		return d
+	}
+	q := u.Query()
+	maps.DeleteFunc(q, func(name string, _ []string) bool { return strings.HasPrefix(name, "pool_") })
+	u.RawQuery = q.Encode()
+	d.url = u.String()
+	return d
 }
 
 func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) (*database, error) {
 	if !cfg.Embedded() {
-		d := &database{url: cfg.DatabaseURL}
+		d := given(cfg.DatabaseURL)
 		return d, d.reach(ctx)
 	}
 	local, err := localpg.Start(ctx, private(cfg, log))
@@ -51,7 +69,8 @@ func private(cfg config.Config, log *slog.Logger) localpg.Config {
 // attachDatabase opens the database for a command that works on what is there: it makes no cluster and changes no
 // schema. A private PostgreSQL that another program runs is shared with it; one that nobody runs is started.
 func attachDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *database, err error) {
-	d := &database{url: cfg.DatabaseURL, conns: toolPoolSize}
+	d := given(cfg.DatabaseURL)
+	d.conns = toolPoolSize
 	if cfg.Embedded() {
 		err = d.attachPrivate(ctx, cfg, log)
 	} else {
@@ -74,13 +93,17 @@ func (d *database) attachPrivate(ctx context.Context, cfg config.Config, log *sl
 	if !localpg.Exists(place.Dir) {
 		return fmt.Errorf("there is no database in %s yet: start the server once (app serve), or set DATA_DIR or DATABASE_URL to the one that is meant", cfg.DataDir)
 	}
-	if d.local, err = localpg.Start(ctx, place); errors.Is(err, localpg.ErrInUse) {
-		// Another program was faster.
-		d.url, err = localpg.Attach(ctx, place)
-		return err
-	}
+	d.local, err = localpg.Start(ctx, place)
 	if err == nil {
 		d.url = d.local.URL("")
+		return nil
+	}
+	d.local = nil
+	if errors.Is(err, localpg.ErrInUse) { // another program was faster
+		var attached error
+		if d.url, attached = localpg.Attach(ctx, place); !errors.Is(attached, localpg.ErrNotRunning) {
+			return attached
+		}
 	}
 	return err
 }
@@ -168,11 +191,15 @@ var errDatabaseURL = errors.New("DATABASE_URL can't be read: set it to postgres:
 const connectTimeout = 5 * time.Second
 
 func (d *database) pool(ctx context.Context) (*pgxpool.Pool, error) {
-	cfg, err := pgxpool.ParseConfig(d.url)
+	address := d.url
+	if d.given != "" {
+		address = d.given
+	}
+	cfg, err := pgxpool.ParseConfig(address)
 	if err != nil {
 		return nil, errDatabaseURL
 	}
-	if !strings.Contains(d.url, "pool_max_conns=") {
+	if !strings.Contains(d.given, "pool_max_conns=") {
 		cfg.MaxConns = poolSize
 		if d.conns > 0 {
 			cfg.MaxConns = d.conns
