@@ -96,18 +96,26 @@ func initialise(ctx context.Context, home string, s site, secret string, noSync 
 
 // readOrMakeSecret gives the secret that the roles' passwords come from, and whether it is new.
 func readOrMakeSecret(home string) (secret string, made bool, err error) {
-	path := filepath.Join(home, secretFile)
-	data, err := os.ReadFile(path)
-	if err == nil && len(data) >= secretAtLeast {
-		return strings.TrimSpace(string(data)), false, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", false, err
+	secret, err = readSecret(home)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return secret, false, err
 	}
 	raw := make([]byte, secretAtLeast)
 	_, _ = rand.Read(raw) // never fails
 	secret = hex.EncodeToString(raw)
-	return secret, true, writeWhole(path, secret+"\n")
+	return secret, true, writeWhole(filepath.Join(home, secretFile), secret+"\n")
+}
+
+// readSecret reads the secret; one that is too short to be one counts as missing.
+func readSecret(home string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(home, secretFile))
+	if err != nil {
+		return "", err
+	}
+	if len(data) < secretAtLeast {
+		return "", fmt.Errorf("the secret of %s is cut short: %w", home, fs.ErrNotExist)
+	}
+	return strings.TrimSpace(string(data)), nil
 }
 
 // password derives a role's password, so that knowing one does not give the other.

@@ -5,7 +5,8 @@
 //
 //   - Durable. The cluster lives in a place that outlasts reboots, is made by an initdb that either finished or is
 //     redone, and runs with PostgreSQL's own fsync and synchronous_commit unless Config.Settings says otherwise.
-//   - One program a folder. A lock is held as long as the Server lives; a second program gets ErrInUse.
+//   - One program a folder. A lock is held as long as the Server lives; a second program gets ErrInUse, and may Attach to
+//     the server instead.
 //   - Nothing left behind. Stop ends the server; on Linux the kernel ends it also when the program is killed. Elsewhere a
 //     server that outlived its program is ended by the next Start on the same folder. Stale lock files are not in the way.
 //   - The same major version. A cluster is only ever started with the major version that made it.
@@ -128,7 +129,7 @@ func start(ctx context.Context, cfg Config, m machine) (_ *Server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the database's folder: %w; give a DATA_DIR that can be written, or a DATABASE_URL", err)
 	}
-	l, err := acquire(dir)
+	l, err := acquire(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +142,7 @@ func start(ctx context.Context, cfg Config, m machine) (_ *Server, err error) {
 	s.home, s.programs = site.home, site.programs
 	if s.home != dir {
 		// A copy of dir names the same place: its own lock decides.
-		if l, err = acquire(s.home); err != nil {
+		if l, err = acquire(ctx, s.home); err != nil {
 			return nil, err
 		}
 		s.locks = append(s.locks, l)
@@ -242,7 +243,7 @@ func Remove(ctx context.Context, dir string) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	l, err := acquire(dir)
+	l, err := acquire(ctx, dir)
 	if err != nil {
 		return err
 	}

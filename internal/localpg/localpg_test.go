@@ -17,12 +17,19 @@ import (
 	"go.uber.org/goleak"
 )
 
-// programVariable turns the test binary into a program with a private PostgreSQL in the folder it names.
-const programVariable = "ORDERLOG_LOCALPG_TEST_PROGRAM"
+// programVariable turns the test binary into a program with a private PostgreSQL in the folder it names, attachVariable
+// into one that attaches to it.
+const (
+	programVariable = "ORDERLOG_LOCALPG_TEST_PROGRAM"
+	attachVariable  = "ORDERLOG_LOCALPG_TEST_ATTACH"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(programVariable); dir != "" {
 		os.Exit(beProgram(dir))
+	}
+	if dir := os.Getenv(attachVariable); dir != "" {
+		os.Exit(beAttached(dir))
 	}
 	goleak.VerifyTestMain(m)
 }
