@@ -11,11 +11,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"regexp"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/orderlog/orderlog/eventstore"
 	"github.com/orderlog/orderlog/projections"
 )
 
@@ -43,6 +46,8 @@ type Options struct {
 	Progress func(Progress)
 	// Logger: nil discards.
 	Logger *slog.Logger
+
+	patience time.Duration // how long to try while the tables are in use; 0: 5 minutes
 }
 
 // Progress is how far a rebuild is.
@@ -107,16 +112,108 @@ var ErrRunning = errors.New("these tables are being rebuilt already, by another 
 // When it fails, or ctx ends, the live tables are as they were and what was built is kept: run again it goes on. It never
 // waits for a node: a group that stands at an event is compared at the event before.
 func Run(ctx context.Context, databaseURL string, models []projections.ReadModel, opts Options) (Result, error) {
-	return Result{}, errors.New("not yet")
+	if err := opts.complete(); err != nil {
+		return Result{}, err
+	}
+	group, tables, err := groupOf(models)
+	if err != nil {
+		return Result{}, err
+	}
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return Result{}, errors.New("the database's address can't be read") // not shown: it may hold a password
+	}
+	p, err := inspect(ctx, config.ConnConfig, tables, opts)
+	if err != nil {
+		return Result{}, fmt.Errorf("rebuild %s: %w", opts.Name, err)
+	}
+	pool, err := connect(ctx, config, p)
+	if err != nil {
+		return Result{}, fmt.Errorf("rebuild %s: %w", opts.Name, err)
+	}
+	defer pool.Close()
+	writer, err := pool.Acquire(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("rebuild %s: connect: %w", opts.Name, err)
+	}
+	defer writer.Release()
+	r := &run{
+		opts: opts, place: p, group: group, tables: tables, pool: pool, writer: writer,
+		store: eventstore.Open(pool, eventstore.Options{}), streams: streamsOf(models),
+		result: Result{Name: opts.Name, Rows: make(map[string]int64), Differences: []Difference{}},
+	}
+	for _, m := range models {
+		r.models = append(r.models, m.New(pool))
+	}
+	started := time.Now()
+	err = r.all(ctx)
+	r.result.Took = time.Since(started)
+	if ctx.Err() != nil && err != nil {
+		return r.result, fmt.Errorf("rebuild %s: stopped at seq %d, run it again to go on: %w", opts.Name, r.position, ctx.Err())
+	}
+	if err != nil {
+		return r.result, fmt.Errorf("rebuild %s: %w", opts.Name, err)
+	}
+	return r.result, nil
 }
 
-// Choose returns the read models that an operator's name stands for: one by its name, all of REST by "views", or the
-// notification log by "feed". The error says what there is.
-func Choose(name string) ([]projections.ReadModel, error) {
-	return nil, errors.New("not yet")
+// run is one run of a rebuild. Not safe for concurrent use.
+type run struct {
+	opts Options
+	place
+	group   string
+	tables  []string
+	models  []projections.Model
+	streams map[string]bool // types of stream that the models are derived from; nil: all
+	pool    *pgxpool.Pool
+	writer  *pgxpool.Conn // all that is written, and the locks that keep others away
+	store   *eventstore.Store
+
+	position int64 // the shadow has every event up to it
+	floor    int64 // nothing is kept up to here; 0 but for the notification log
+	meter    meter
+	result   Result
 }
 
-// Pending returns the rebuilds that are under way or were interrupted, by name.
-func Pending(ctx context.Context, pool *pgxpool.Pool) ([]Row, error) {
-	return nil, errors.New("not yet")
+func (r *run) all(ctx context.Context) error {
+	if err := claim(ctx, r.writer, r.opts.Name, r.tables); err != nil {
+		return err
+	}
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	if err := r.catchUp(ctx); err != nil {
+		return err
+	}
+	if err := r.finish(ctx); err != nil {
+		return err
+	}
+	if err := r.compare(ctx); err != nil {
+		return err
+	}
+	if r.opts.DryRun {
+		return r.drop(ctx)
+	}
+	return r.swap(ctx)
+}
+
+// fromFloor: the rows are kept from a floor on, which retention raises.
+func (r *run) fromFloor() bool { return r.group == projections.GroupFeed }
+
+var validName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
+
+func (o *Options) complete() error {
+	if !validName.MatchString(o.Name) {
+		return fmt.Errorf("a rebuild can't be named %q: use up to 40 of a to z, 0 to 9 and _", o.Name)
+	}
+	if o.Segment <= 0 {
+		o.Segment = 5000
+	}
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
 }
