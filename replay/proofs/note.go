@@ -142,3 +142,22 @@ func hashStrings(hashes []tlog.Hash) []string {
 	}
 	return out
 }
+
+// canonicalBase64 writes what a text in base64 stands for in the usual way; empty when it stands for nothing.
+func canonicalBase64(s string) string {
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+// parseStream reads "TYPE/UUID".
+func parseStream(s string) (streamType string, id uuid.UUID, err error) {
+	streamType, text, _ := strings.Cut(s, "/")
+	id, err = parseUUID(text)
+	if err != nil {
+		return "", id, fmt.Errorf("%q is not a stream", s)
+	}
+	return streamType, id, nil
+}

@@ -30,4 +30,22 @@ ORDER BY t.level`
 SELECT u.i, t.hashes
 FROM unnest($1::integer[], $2::bigint[]) WITH ORDINALITY AS u(level, n, i)
 CROSS JOIN LATERAL (SELECT hashes FROM merkle_tiles WHERE level = u.level AND n = u.n OFFSET 0) t`
+
+	sqlTilesFrom = `SELECT n, hashes FROM merkle_tiles WHERE level = $1 AND n >= $2 ORDER BY n LIMIT $3`
+
+	sqlNextSeq = `SELECT min(seq) FROM events WHERE seq > $1`
+
+	sqlBeyond = `
+(SELECT seq FROM events WHERE seq < 1 ORDER BY seq LIMIT 100)
+UNION ALL
+(SELECT seq FROM events WHERE seq > $1 ORDER BY seq LIMIT 100)`
+
+	sqlStreams = `SELECT stream_type, stream_id, version, first_seq, last_seq FROM streams`
+
+	// In whatever order: sorting it all would cost more than reading it.
+	sqlIndex = `SELECT seq, type, actor, order_id FROM audit_index`
+
+	sqlIndexRange = `SELECT seq, type, actor, order_id FROM audit_index WHERE seq > $1 AND seq <= $2 ORDER BY seq`
+
+	sqlEnvelopes = `SELECT seq, type, data, meta FROM events WHERE seq BETWEEN $1 AND $2 ORDER BY seq`
 )
