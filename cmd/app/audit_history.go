@@ -77,34 +77,36 @@ func history(ctx context.Context, env environment, c subcommand, args []string) 
 		}
 		return replay.WriteState(env.stdout, state)
 	}
-	entries, err := t.history(ctx, id, diff)
+	whole, err := t.history(ctx, id, diff)
 	if err != nil {
 		return missing(err)
 	}
 	if asIs {
-		return writeJSON(env.stdout, wholeHistory{OrderID: id, Items: entries})
+		return writeJSON(env.stdout, whole)
 	}
-	return replay.WriteTimeline(env.stdout, entries, replay.TimelineOptions{Width: columns(env.stdout), All: all})
+	return replay.WriteTimeline(env.stdout, whole.Items, replay.TimelineOptions{Width: columns(env.stdout), All: all})
 }
 
 // wholeHistory is a page of GET /audit/orders/{id} that holds all.
 type wholeHistory struct {
 	OrderID uuid.UUID      `json:"orderId"`
+	Log     uuid.UUID      `json:"log"`
 	Items   []replay.Entry `json:"items"`
 	Next    *string        `json:"next"`
 }
 
 // history reads all of an order's, as it was when the first page was read.
-func (t *tools) history(ctx context.Context, id uuid.UUID, changes bool) (entries []replay.Entry, err error) {
+func (t *tools) history(ctx context.Context, id uuid.UUID, changes bool) (wholeHistory, error) {
+	whole := wholeHistory{OrderID: id}
 	q := replay.HistoryQuery{OrderID: id, Changes: changes}
 	for {
 		page, err := t.log.History(ctx, q)
 		if err != nil {
-			return nil, err
+			return whole, err
 		}
-		entries = append(entries, page.Entries...)
+		whole.Log, whole.Items = page.LogID, append(whole.Items, page.Entries...)
 		if page.Next == 0 {
-			return entries, nil
+			return whole, nil
 		}
 		if q.After = page.Next; q.To == 0 {
 			q.To = page.Seq
