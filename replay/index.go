@@ -55,8 +55,9 @@ func KeysOf(e eventstore.Recorded) Keys {
 	}
 	// A UUID in quotes, and only in the form that everything here writes. No character of it is ever escaped.
 	if value := member(e.Data, "orderId"); len(value) == 38 && value[0] == '"' {
-		id, err := uuid.ParseBytes(value[1:37])
-		k.OrderID = uuid.NullUUID{UUID: id, Valid: err == nil}
+		if id, err := uuid.ParseBytes(value[1:37]); err == nil {
+			k.OrderID = uuid.NullUUID{UUID: id, Valid: true}
+		}
 	}
 	return k
 }

@@ -88,7 +88,7 @@ func (t *timeline) write(h []Entry) {
 	name := cut(who(e.Actor), t.whoWidth)
 	start := fmt.Sprintf("%*d  %s  %s  ", t.seqWidth, e.Seq, e.At.UTC().Format(timeFormat), pad(name, t.whoWidth))
 	t.text(start, what)
-	if e.Reason != "" {
+	if !strings.HasSuffix(what, e.Reason) { // which may be nothing, or said already
 		t.text(t.margin(), "why: "+e.Reason)
 	}
 	for _, c := range e.Changes {
@@ -146,10 +146,13 @@ func places(h []Entry) int {
 	return len(h)
 }
 
-// who is who caused an event: what the program does by itself is by the system.
+// ourselves is the user id of what the program does because of an event, by itself.
+const ourselves = "orderlog"
+
+// who is who caused an event.
 func who(a Actor) string {
 	switch {
-	case a.Role == string(domain.RoleSystem):
+	case a == Actor{UserID: ourselves, Role: string(domain.RoleSystem)}:
 		return "system"
 	case a.UserID == "":
 		return "nobody named"

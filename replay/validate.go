@@ -65,9 +65,6 @@ func unknownType(name string) error {
 	if err := domain.CheckLine("type", name, 1, maxStreamType); err != nil {
 		return err
 	}
-	if base := domain.TypeName(name); base != name && domain.StoredTypes(base) != nil {
-		return domain.Invalid("type", "%q is one version of a type: ask for %s, which stands for all of them", name, base)
-	}
 	if similar := similarTypes(name); len(similar) > 0 {
 		return domain.Invalid("type", "%q is no type of event; there is %s", name, strings.Join(similar, ", ")).With("similar", similar)
 	}

@@ -17,8 +17,8 @@ import (
 )
 
 // OrderEvents returns all events of an order's history up to a seq, in order; 0: up to the audit's checkpoint. It is an
-// error if they are not whole: the versions of the order's stream, of its track and of its payments must be 1, 2, 3 … up
-// to that seq. [domain.CodeNotFound] if the order was not placed by then, [domain.CodeProjectionBehind] if the audit has
+// error if they are not whole: the versions of the order's stream, of its track and of the payments that it names must be
+// 1, 2, 3 … up to that seq. [domain.CodeNotFound] if the order was not placed by then, [domain.CodeProjectionBehind] if the audit has
 // not come that far.
 func (l *Log) OrderEvents(ctx context.Context, orderID uuid.UUID, upTo int64) ([]eventstore.Recorded, error) {
 	if upTo < 0 {
