@@ -1,0 +1,362 @@
+package proofs_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/parttest"
+	"github.com/orderlog/orderlog/replay/proofs"
+)
+
+// exec changes something in the database, as its owner.
+func (w *world) exec(t testing.TB, sql string, args ...any) {
+	t.Helper()
+	if _, err := w.pool.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestACheckpointIsSignedAndExported(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.notary(t, nil)
+	if _, err := n.Checkpoint(t.Context(), 0); domain.CodeOf(err) != domain.CodeProjectionBehind {
+		t.Errorf("of an empty log: %v", err)
+	}
+	w.append(t, 100)
+	w.project(t, 1000)
+	c := w.sign(t)
+	tree, at, err := proofs.ReadCheckpoint(c.Note, w.public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := w.store.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Log != head.LogID || c.Seq != 100 || tree.N != 100 || tree.Hash.String() != c.Root || c.PublicKey != w.public ||
+		!c.At.Equal(head.RecordedAt) || !at.Equal(c.At) || c.Consistency != nil {
+		t.Errorf("%+v", c)
+	}
+	if got := readFile(t, w.file(t)); got != c.Note {
+		t.Errorf("the file has %q", got)
+	}
+	if again := w.sign(t); again.Note != c.Note || readFile(t, w.file(t)) != c.Note {
+		t.Error("a tree that has not grown was signed again")
+	}
+	w.append(t, 10)
+	w.project(t, 1000)
+	if next := w.sign(t); readFile(t, w.file(t)) != c.Note+next.Note || next.Seq != 110 {
+		t.Error("the next checkpoint is not behind the first")
+	}
+}
+
+func TestANotarySignsByItselfAndAtTheEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(t, 100)
+	w.project(t, 1000)
+	n := w.notary(t, func(c *proofs.Config) { c.Every = 10 * time.Millisecond })
+	stop := parttest.Run(t, n.Run)
+	signed := func(size int64) {
+		t.Helper()
+		parttest.Eventually(t, "a checkpoint", func() bool { got, _ := n.Signed(); return got == size })
+	}
+	signed(100)
+	w.append(t, 10)
+	w.project(t, 1000)
+	signed(110)
+	stop()
+	w.append(t, 10)
+	w.project(t, 1000)
+	seldom := w.notary(t, func(c *proofs.Config) { c.Every = time.Hour })
+	stop = parttest.Run(t, seldom.Run)
+	parttest.Eventually(t, "the first checkpoint", func() bool { got, _ := seldom.Signed(); return got == 120 })
+	w.append(t, 10)
+	w.project(t, 1000)
+	stop()
+	if got, _ := seldom.Signed(); got != 130 {
+		t.Errorf("at the end %d were signed, want 130", got)
+	}
+	if err := errors.Join(n.Fault(), seldom.Fault()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestATreeIsNotSignedMoreThanOnceASecondOnDemand(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.notary(t, nil)
+	started := time.Now()
+	for range 20 {
+		w.append(t, 10)
+		w.project(t, 1000)
+		if _, err := n.Checkpoint(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	most := int(time.Since(started)/proofs.OnDemandEvery) + 1
+	if got := strings.Count(readFile(t, w.file(t)), "\n\n"); got > most {
+		t.Errorf("%d were signed, at most %d should be", got, most)
+	}
+}
+
+func TestNotariesShareADirectory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(t, 10)
+	w.project(t, 1000)
+	var all sync.WaitGroup
+	growing, stop := context.WithCancel(t.Context())
+	for range 4 {
+		n := w.notary(t, func(c *proofs.Config) { c.Every = time.Millisecond })
+		all.Go(func() {
+			if err := errors.Join(n.Run(growing), n.Fault()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range 50 {
+		w.append(t, 10)
+		w.project(t, 1000)
+	}
+	stop()
+	all.Wait()
+	parts, err := proofs.ReadNotes(strings.NewReader(readFile(t, w.file(t))))
+	if err != nil || len(parts) < 2 {
+		t.Fatal(len(parts), err)
+	}
+	size := int64(0)
+	for _, p := range parts {
+		tree, _, err := proofs.ReadCheckpoint(p.Note, w.public)
+		if err != nil || tree.N <= size {
+			t.Fatalf("seq %d stands behind %d: %v", tree.N, size, err)
+		}
+		size = tree.N
+	}
+	if size != 510 {
+		t.Errorf("the last is of seq %d, want 510", size)
+	}
+	if r := w.verify(t); !r.OK || r.Checkpoints != len(parts) {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestANotaryRefusesATreeThatDoesNotContinueWhatItSigned(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(t *testing.T, w *world)
+		want   error
+	}{
+		"an event was changed and the tree made anew": {func(t *testing.T, w *world) {
+			w.tamper(t, `UPDATE events SET meta = '{}' WHERE seq = 50`)
+			w.forget(t)
+			w.append(t, 10)
+			w.project(t, 1000)
+		}, proofs.ErrRewritten},
+		"the same, and nothing was appended": {func(t *testing.T, w *world) {
+			w.tamper(t, `UPDATE events SET meta = '{}' WHERE seq = 50`)
+			w.forget(t)
+			w.project(t, 1000)
+		}, proofs.ErrRewritten},
+		"a tile was changed": {func(t *testing.T, w *world) {
+			w.append(t, 10)
+			w.project(t, 1000)
+			w.exec(t, `UPDATE merkle_tiles SET hashes = set_byte(hashes, 40, (get_byte(hashes, 40) + 1) % 256) WHERE level = 0 AND n = 1`)
+		}, proofs.ErrRewritten},
+		"the newest tile is missing": {func(t *testing.T, w *world) {
+			w.exec(t, `DELETE FROM merkle_tiles WHERE level = 0 AND n = 1`)
+		}, proofs.ErrRewritten},
+		"the checkpoint of the group was moved": {func(t *testing.T, w *world) {
+			w.exec(t, `UPDATE checkpoints SET position = 90 WHERE group_name = 'proofs'`)
+		}, proofs.ErrRewritten},
+		"the end of the log was cut off": {func(t *testing.T, w *world) {
+			w.tamper(t, `DELETE FROM events WHERE seq > 90`, `UPDATE log_head SET seq = 90`)
+			w.forget(t)
+			w.project(t, 1000)
+		}, proofs.ErrCut},
+		"the log's id was changed": {func(t *testing.T, w *world) {
+			w.exec(t, `UPDATE log_head SET log_id = gen_random_uuid()`)
+		}, proofs.ErrOtherLog},
+		"the file is of another key": {func(t *testing.T, w *world) {
+			w.append(t, 10)
+			w.project(t, 1000)
+			w.key, w.public = newKey(t)
+		}, proofs.ErrNotOurs},
+		"the newest note was edited": {func(t *testing.T, w *world) {
+			w.append(t, 10)
+			w.project(t, 1000)
+			writeFile(t, w.file(t), strings.Replace(readFile(t, w.file(t)), "\n100\n", "\n99\n", 1))
+		}, proofs.ErrNotOurs},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.append(t, 100)
+			w.project(t, 1000)
+			w.sign(t)
+			before := readFile(t, w.file(t))
+			file := w.file(t)
+			c.change(t, w)
+			changed := readFile(t, file)
+			n := w.notary(t, nil)
+			_, err := n.Checkpoint(t.Context(), 0)
+			if domain.CodeOf(err) != domain.CodeUnavailable || !errors.Is(err, c.want) || !errors.Is(n.Fault(), c.want) {
+				t.Errorf("%v, fault %v; want %v", err, n.Fault(), c.want)
+			}
+			if now := readFile(t, file); now != changed || len(now) > len(before) {
+				t.Error("something was signed")
+			}
+			stop := parttest.Run(t, n.Run) // which goes on whatever it finds
+			stop()
+		})
+	}
+}
+
+func TestANotaryWaitsForATreeThatIsDerivedAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(t, 100)
+	w.project(t, 1000)
+	c := w.sign(t)
+	w.forget(t)
+	w.projectOne(t, 40)
+	if again := w.sign(t); again.Note != c.Note {
+		t.Errorf("%+v", again)
+	}
+	w.append(t, 10)
+	w.project(t, 1000)
+	if next := w.sign(t); next.Seq != 110 {
+		t.Errorf("%+v", next)
+	}
+}
+
+func TestANotaryMissesWhatItExported(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(t *testing.T, path string, first string){
+		"the file is gone":       func(t *testing.T, path, _ string) { must(t, os.Remove(path)) },
+		"the file is empty":      func(t *testing.T, path, _ string) { writeFile(t, path, "") },
+		"the newest one is gone": func(t *testing.T, path, first string) { writeFile(t, path, first) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.append(t, 100)
+			w.project(t, 1000)
+			first := w.sign(t)
+			w.append(t, 10)
+			w.project(t, 1000)
+			n := w.notary(t, func(c *proofs.Config) { c.Every = time.Millisecond })
+			parttest.Run(t, n.Run)
+			parttest.Eventually(t, "a checkpoint", func() bool { got, _ := n.Signed(); return got == 110 })
+			change(t, w.file(t), first.Note)
+			w.append(t, 10)
+			w.project(t, 1000)
+			parttest.Eventually(t, "the fault", func() bool { return errors.Is(n.Fault(), proofs.ErrGone) })
+			if got, _ := n.Signed(); got != 110 {
+				t.Errorf("%d were signed", got)
+			}
+		})
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatIsNotInTheDirectoryIsNotGivenAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(t, 100)
+	w.project(t, 1000)
+	must(t, os.MkdirAll(filepath.Dir(w.dir), 0o700))
+	writeFile(t, w.dir, "this is no directory")
+	n := w.notary(t, func(c *proofs.Config) { c.Every = time.Millisecond })
+	parttest.Run(t, n.Run)
+	parttest.Eventually(t, "the fault", func() bool { return n.Fault() != nil })
+	if _, err := n.Checkpoint(t.Context(), 0); domain.CodeOf(err) != domain.CodeUnavailable {
+		t.Errorf("%v", err)
+	}
+	must(t, os.Remove(w.dir))
+	parttest.Eventually(t, "a checkpoint", func() bool { got, _ := n.Signed(); return got == 100 && n.Fault() == nil })
+	must(t, os.RemoveAll(w.dir))
+	writeFile(t, w.dir, "this is no directory")
+	w.append(t, 10)
+	w.project(t, 1000)
+	parttest.Eventually(t, "the fault", func() bool { return n.Fault() != nil })
+	if c, err := n.Checkpoint(t.Context(), 0); err != nil || c.Seq != 100 {
+		t.Errorf("the last that is exported is %d, %v", c.Seq, err)
+	}
+}
+
+func TestACheckpointThatACrashCutOffIsReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(t, 100)
+	w.project(t, 1000)
+	first := w.sign(t)
+	for _, cut := range []int{1, 20, 46, 100, len(first.Note) - 30, len(first.Note) - 1} {
+		file := readFile(t, w.file(t))
+		writeFile(t, w.file(t), file+first.Note[:cut])
+		if c := w.sign(t); c.Note != first.Note {
+			t.Fatalf("cut after %d bytes: the newest is %+v", cut, c)
+		}
+		if r := w.verify(t); !r.OK || len(r.Warnings) != 1 {
+			t.Fatalf("cut after %d bytes: %+v", cut, r)
+		}
+		w.append(t, 10)
+		w.project(t, 1000)
+		first = w.sign(t)
+		if got := readFile(t, w.file(t)); got != file+first.Note {
+			t.Fatalf("cut after %d bytes: the file has %q", cut, got)
+		}
+	}
+	file := readFile(t, w.file(t))
+	writeFile(t, w.file(t), file+"somebody's remark")
+	w.append(t, 10)
+	w.project(t, 1000)
+	if last := w.sign(t); readFile(t, w.file(t)) != file+"somebody's remark\n"+last.Note {
+		t.Error("what is no part of a checkpoint was taken away, or is in it")
+	}
+}
+
+func TestWithoutAKeyTheNewestThatOthersSignedIsGiven(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(t, 100)
+	w.project(t, 1000)
+	reader := func() *proofs.Notary {
+		return w.notary(t, func(c *proofs.Config) { c.Key, c.Trusted = "", []string{w.public} })
+	}
+	if _, err := reader().Checkpoint(t.Context(), 0); domain.CodeOf(err) != domain.CodeUnavailable {
+		t.Errorf("%v", err)
+	}
+	signed := w.sign(t)
+	w.append(t, 10)
+	w.project(t, 1000)
+	n := reader()
+	if c, err := n.Checkpoint(t.Context(), 0); err != nil || c.Note != signed.Note || n.PublicKey() != "" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := n.Proof(t.Context(), 50); err != nil {
+		t.Error(err)
+	}
+	if _, err := n.Proof(t.Context(), 105); domain.CodeOf(err) != domain.CodeUnavailable {
+		t.Errorf("%v", err)
+	}
+	if _, err := n.Bundle(t.Context(), uuid.New()); domain.CodeOf(err) != domain.CodeUnavailable {
+		t.Errorf("%v", err)
+	}
+}
