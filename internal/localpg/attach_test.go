@@ -307,21 +307,25 @@ func TestALookAtTheLockIsNotInTheWayOfAStart(t *testing.T) {
 	if locked, err := isLocked(dir); locked || err != nil {
 		t.Errorf("two that look see each other: %t, %v", locked, err)
 	}
-	got := make(chan error, 1)
-	go func() {
-		l, err := acquire(t.Context(), dir)
-		if err == nil {
-			l.release()
+	waits := watched{t.Context(), func() {
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN); err != nil {
+			t.Error(err)
 		}
-		got <- err
-	}()
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN); err != nil {
+	}}
+	l, err := acquire(waits, dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := <-got; err != nil {
-		t.Error(err)
-	}
+	l.release()
 }
+
+// watched is a context that tells when somebody waits with it.
+type watched struct {
+	context.Context
+	waits func()
+}
+
+func (w watched) Done() <-chan struct{} { w.waits(); return w.Context.Done() }
 
 // For root these are two other users, the server's and one who is a stranger; else the same user, and one who is shut out.
 func TestWhoMayNotAttachIsToldAndWhoMayDoes(t *testing.T) {
@@ -350,9 +354,34 @@ func TestWhoMayNotAttachIsToldAndWhoMayDoes(t *testing.T) {
 			defer os.Chmod(filepath.Join(s.Home(), name), 0o700) //nolint:errcheck // the folder goes anyway
 		}
 	}
-	got := run(stranger)
-	if !strings.HasPrefix(got, "error: this user may not use the database in "+cfg.Dir) || !strings.Contains(got, "run as root or as the user "+ownerOfCluster(t, s)) {
-		t.Errorf("a stranger: %s", got)
+	told := func(how string) {
+		t.Helper()
+		got := run(stranger)
+		if !strings.HasPrefix(got, "error: this user may not use the database in "+cfg.Dir) || !strings.Contains(got, "run as root or as the user "+ownerOfCluster(t, s)) {
+			t.Errorf("a stranger%s: %s", how, got)
+		}
+	}
+	told("")
+	if stranger == nil {
+		return
+	}
+	for _, open := range []struct {
+		how   string
+		paths []string
+		mode  os.FileMode
+	}{
+		{" who sees the lock", []string{lockFile}, 0o644},
+		{" who sees where the server listens", []string{dataFolder, filepath.Join(dataFolder, pidFile)}, 0o755},
+	} {
+		for _, path := range open.paths {
+			if err := os.Chmod(filepath.Join(s.Home(), path), open.mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		told(open.how)
+	}
+	if err := os.Chmod(filepath.Join(s.Home(), dataFolder), 0o700); err != nil {
+		t.Fatal(err)
 	}
 }
 
