@@ -7,7 +7,7 @@ func Statements() map[string]string {
 	return map[string]string{
 		"sqlPoint": sqlPoint, "sqlPosition": sqlPosition, "sqlAddKeys": sqlAddKeys, "sqlOrderSeqs": sqlOrderSeqs,
 		"sqlOrderSeqsWithout": sqlOrderSeqsWithout, "sqlReadEvents": sqlReadEvents, "sqlReadRange": sqlReadRange,
-		"sqlStreamBounds": sqlStreamBounds, "sqlHasVersion": sqlHasVersion, "sqlStreamsOf": sqlStreamsOf,
+		"sqlStreamBounds": sqlStreamBounds, "sqlHasVersion": sqlHasVersion, "sqlStreamsOf": sqlStreamsOf, "sqlTypes": sqlTypes,
 		"by actor": sqlSearch(0, true), "by type": sqlSearch(1, false), "by type and actor": sqlSearch(1, true),
 		"by types": sqlSearch(3, false), "by types and actor": sqlSearch(3, true),
 		"of a stream": sqlReadStreamRange(false), "of a stream by actor": sqlReadStreamRange(true),

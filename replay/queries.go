@@ -54,6 +54,16 @@ SELECT EXISTS (
 	SELECT FROM events WHERE stream_id = $1 AND stream_type = $2 AND version = $3 AND seq BETWEEN $4 AND $5
 )`
 
+	// All types of events that the log has, by one look into the index for each.
+	sqlTypes = `
+WITH RECURSIVE types(type) AS (
+	(SELECT i.type FROM audit_index i ORDER BY i.type LIMIT 1)
+	UNION ALL
+	SELECT (SELECT i.type FROM audit_index i WHERE i.type > t.type ORDER BY i.type LIMIT 1)
+	FROM types t WHERE t.type IS NOT NULL
+)
+SELECT type FROM types WHERE type IS NOT NULL`
+
 	// All types of streams, by one look into the index for each, with the bounds of the stream of an id where there is one.
 	sqlStreamsOf = `
 WITH RECURSIVE types(stream_type) AS (

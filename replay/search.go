@@ -21,7 +21,8 @@ const eachPage = 500
 type Query struct {
 	// After and To bound the seqs: those above After, up to and including To. 0 as To: to the end.
 	After, To int64
-	// Types are names of event types, such as "order.placed"; each stands for all its versions.
+	// Types are names of event types, such as "order.placed"; each stands for all its versions, and may be one that only a
+	// newer program knows, if the log has it.
 	Types []string
 	// Stream is "TYPE/UUID", or a UUID: all streams of that id.
 	Stream string
@@ -120,6 +121,9 @@ func (l *Log) search(ctx context.Context, q Query) (search, error) {
 	if err != nil {
 		return search{}, err
 	}
+	if s.types, err = l.storedTypes(ctx, q.Types); err != nil {
+		return search{}, err
+	}
 	p, err := l.point(ctx)
 	if err != nil {
 		return search{}, err
@@ -162,9 +166,6 @@ func (l *Log) checked(q Query) (search, *streamName, error) {
 		return search{}, nil, err
 	}
 	if err := checkActor(q.Actor); err != nil {
-		return search{}, nil, err
-	}
-	if s.types, err = storedTypes(q.Types); err != nil {
 		return search{}, nil, err
 	}
 	stream, err := parseStream(q.Stream)

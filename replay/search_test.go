@@ -31,8 +31,9 @@ func (w *world) crowd(t *testing.T) (events []eventstore.Recorded, ids []uuid.UU
 			w.append(t, eventstore.StreamID{Type: courier.TrackStreamType, ID: id}, eventstore.Meta{UserID: "raj", Role: "delivery"},
 				encoded(t, courier.Located{OrderID: id})...)
 		}
+		newer := []string{"order.gilded", "order.gilded.v12", "order.gilded.vest"}[i%3]
 		last = w.append(t, eventstore.StreamID{Type: order.StreamType, ID: id}, eventstore.Meta{},
-			eventstore.NewEvent{Type: "order.gilded", Data: json.RawMessage(`{}`)})
+			eventstore.NewEvent{Type: newer, Data: json.RawMessage(`{}`)})
 	}
 	events, err := w.store.ReadLog(t.Context(), 0, int(last))
 	if err != nil {
@@ -68,6 +69,8 @@ func TestASearchFindsWhatItsFiltersSay(t *testing.T) {
 		"everything":        {replay.Query{}, all()},
 		"a type":            {replay.Query{Types: []string{"order.placed"}}, is(typ, "order.placed")},
 		"types":             {replay.Query{Types: []string{"order.placed", "order.assigned", "order.placed"}}, is(typ, "order.placed", "order.assigned")},
+		"a newer program's": {replay.Query{Types: []string{"order.gilded"}}, is(typ, "order.gilded", "order.gilded.v12")},
+		"a newer version":   {replay.Query{Types: []string{"order.gilded.v12"}}, is(typ, "order.gilded.v12")},
 		"a type without":    {replay.Query{Types: []string{"order.cancelled"}}, is(typ, "order.cancelled")},
 		"an actor":          {replay.Query{Actor: "user 2"}, is(actor, "user 2")},
 		"nobody":            {replay.Query{Actor: "eve"}, is(actor, "eve")},
@@ -80,17 +83,17 @@ func TestASearchFindsWhatItsFiltersSay(t *testing.T) {
 		"stream and actor":  {replay.Query{Stream: one, Actor: "raj"}, all(is(id, one), is(actor, "raj"))},
 		"no such stream":    {replay.Query{Stream: "order/" + uuid.NewString()}, is(id, "")},
 		"no such id":        {replay.Query{Stream: uuid.NewString()}, is(id, "")},
-		"since":             {replay.Query{Since: middle}, func(e eventstore.Recorded) bool { return !e.RecordedAt.Before(middle) }},
-		"just since":        {replay.Query{Since: middle.Add(1)}, func(e eventstore.Recorded) bool { return e.RecordedAt.After(middle) }},
-		"until":             {replay.Query{Until: middle}, func(e eventstore.Recorded) bool { return e.RecordedAt.Before(middle) }},
-		"just until":        {replay.Query{Until: middle.Add(1)}, func(e eventstore.Recorded) bool { return !e.RecordedAt.After(middle) }},
-		"a moment":          {replay.Query{Since: middle, Until: middle.Add(time.Microsecond)}, func(e eventstore.Recorded) bool { return e.RecordedAt.Equal(middle) }},
-		"no time":           {replay.Query{Since: middle, Until: middle}, is(id, "")},
-		"tomorrow":          {replay.Query{Since: time.Now().Add(time.Hour)}, is(id, "")},
-		"until tomorrow":    {replay.Query{Until: time.Now().Add(time.Hour), Actor: "raj"}, is(actor, "raj")},
+		"since":             {replay.Query{Limit: 100, Since: middle}, func(e eventstore.Recorded) bool { return !e.RecordedAt.Before(middle) }},
+		"just since":        {replay.Query{Limit: 100, Since: middle.Add(1)}, func(e eventstore.Recorded) bool { return e.RecordedAt.After(middle) }},
+		"until":             {replay.Query{Limit: 100, Until: middle}, func(e eventstore.Recorded) bool { return e.RecordedAt.Before(middle) }},
+		"just until":        {replay.Query{Limit: 100, Until: middle.Add(1)}, func(e eventstore.Recorded) bool { return !e.RecordedAt.After(middle) }},
+		"a moment":          {replay.Query{Limit: 100, Since: middle, Until: middle.Add(time.Microsecond)}, func(e eventstore.Recorded) bool { return e.RecordedAt.Equal(middle) }},
+		"no time":           {replay.Query{Limit: 100, Since: middle, Until: middle}, is(id, "")},
+		"tomorrow":          {replay.Query{Limit: 100, Since: time.Now().Add(time.Hour)}, is(id, "")},
+		"until tomorrow":    {replay.Query{Limit: 100, Until: time.Now().Add(time.Hour), Actor: "raj"}, is(actor, "raj")},
 		"a range":           {replay.Query{After: 30, To: 70}, func(e eventstore.Recorded) bool { return e.Seq > 30 && e.Seq <= 70 }},
 		"beyond the end":    {replay.Query{After: 1000, To: 2000}, is(id, "")},
-		"of a range": {replay.Query{After: 30, To: 170, Actor: "raj", Since: events[50].RecordedAt}, func(e eventstore.Recorded) bool {
+		"of a range": {replay.Query{Limit: 100, After: 30, To: 170, Actor: "raj", Since: events[50].RecordedAt}, func(e eventstore.Recorded) bool {
 			return e.Seq > 30 && e.Seq <= 170 && actor(e) == "raj" && !e.RecordedAt.Before(events[50].RecordedAt)
 		}},
 	} {
@@ -124,7 +127,9 @@ func TestASearchFindsWhatItsFiltersSay(t *testing.T) {
 // pages reads a query in small pages.
 func (w *world) pages(t *testing.T, q replay.Query) (seqs []int64) {
 	t.Helper()
-	q.Limit = 7
+	if q.Limit == 0 {
+		q.Limit = 7
+	}
 	for {
 		p, err := w.log.Events(t.Context(), q)
 		if err != nil {

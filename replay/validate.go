@@ -14,7 +14,8 @@ import (
 	"github.com/orderlog/orderlog/eventstore"
 )
 
-const maxStreamType = 100 // characters
+// maxType is the longest name of a type of stream or event that is looked for, in characters.
+const maxType = 100
 
 // checkPage checks what bounds a page, and returns the limit that holds.
 func checkPage(after, to int64, limit int) (int, error) {
@@ -47,13 +48,30 @@ func checkActor(actor string) error {
 	return domain.CheckLine("actor", actor, 1, domain.MaxUserID)
 }
 
-// storedTypes returns all names under which types of events are in the log.
-func storedTypes(names []string) ([]string, error) {
+// storedTypes returns all names under which types of events are in the log: those that this program knows, and those of
+// newer ones that wrote into it.
+func (l *Log) storedTypes(ctx context.Context, names []string) ([]string, error) {
 	all := []string{}
+	if len(names) == 0 {
+		return all, nil
+	}
+	rows, err := l.pool.Query(ctx, sqlTypes, planned)
+	if err != nil {
+		return nil, fmt.Errorf("list the types of events: %w", err)
+	}
+	there, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("list the types of events: %w", err)
+	}
 	for _, name := range names {
 		stored := domain.StoredTypes(name)
-		if stored == nil {
-			return nil, unknownType(name)
+		for _, t := range there {
+			if isVersion(t, name) {
+				stored = append(stored, t)
+			}
+		}
+		if len(stored) == 0 {
+			return nil, unknownType(name, there)
 		}
 		all = append(all, stored...)
 	}
@@ -61,19 +79,33 @@ func storedTypes(names []string) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
-func unknownType(name string) error {
-	if err := domain.CheckLine("type", name, 1, maxStreamType); err != nil {
+// isVersion says that events of a type, or of one version of it, are stored under a name.
+func isVersion(stored, name string) bool {
+	version, found := strings.CutPrefix(stored, name)
+	if !found || version == "" {
+		return found
+	}
+	version, found = strings.CutPrefix(version, ".v")
+	return found && version != "" && strings.Trim(version, "0123456789") == ""
+}
+
+func unknownType(name string, there []string) error {
+	if err := domain.CheckLine("type", name, 1, maxType); err != nil {
 		return err
 	}
-	if similar := similarTypes(name); len(similar) > 0 {
+	if similar := similarTypes(name, there); len(similar) > 0 {
 		return domain.Invalid("type", "%q is no type of event; there is %s", name, strings.Join(similar, ", ")).With("similar", similar)
 	}
 	return domain.Invalid("type", "%q is no type of event; one is called like order.placed", name)
 }
 
 // similarTypes lists the types of events that somebody who wrote name may have meant, the likeliest first.
-func similarTypes(name string) []string {
+func similarTypes(name string, there []string) []string {
 	const most = 5
+	for _, t := range domain.EventTypes() {
+		there = append(there, t.Name)
+	}
+	slices.Sort(there)
 	name = strings.ToLower(name)
 	type candidate struct {
 		name     string
@@ -81,9 +113,9 @@ func similarTypes(name string) []string {
 	}
 	var near, kin []candidate
 	aggregate, _, _ := strings.Cut(name, ".")
-	for _, t := range domain.EventTypes() {
-		c := candidate{t.Name, distance(name, t.Name)}
-		of, what, _ := strings.Cut(t.Name, ".")
+	for _, t := range slices.Compact(there) {
+		c := candidate{t, distance(name, t)}
+		of, what, _ := strings.Cut(t, ".")
 		switch {
 		case c.distance <= 1+len(name)/4 || what == name:
 			near = append(near, c)
@@ -137,7 +169,7 @@ func parseStream(name string) (*streamName, error) {
 	typ, id, found := strings.Cut(name, "/")
 	if !found {
 		typ, id = "", name
-	} else if domain.CheckLine("stream", typ, 1, maxStreamType) != nil {
+	} else if domain.CheckLine("stream", typ, 1, maxType) != nil {
 		return nil, domain.Invalid("stream", must)
 	}
 	parsed, err := uuid.Parse(id)
