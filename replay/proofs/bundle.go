@@ -125,7 +125,14 @@ func (n *Notary) Bundle(ctx context.Context, orderID uuid.UUID) ([]byte, error) 
 	if b.Manifest, err = sign(manifestText(b, s.N, linesHash(b.Events)), n.signer); err != nil {
 		return nil, err
 	}
-	return b.encode()
+	data, err := b.encode()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := VerifyBundle(data, []string{n.key}); err != nil { // whoever gets it would find it out
+		return nil, domain.Errorf(domain.CodeUnavailable, "The events of order %s are not whole. Run app audit verify.", orderID).WithCause(err)
+	}
+	return data, nil
 }
 
 // upToDate returns a checkpoint of all that is in the tree now.

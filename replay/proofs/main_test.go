@@ -52,6 +52,8 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{url: pgtest.Database(t), dir: filepath.Join(t.TempDir(), "checkpoints")}
 	w.pool = pgtest.Pool(t, w.url)
+	// Databases are copies of one, and so are the ids of their logs.
+	w.exec(t, `UPDATE log_head SET log_id = gen_random_uuid()`)
 	w.store = eventstore.Open(w.pool, eventstore.Options{})
 	parttest.Run(t, w.store.Run)
 	w.key, w.public = newKey(t)
@@ -59,6 +61,14 @@ func newWorld(t testing.TB) *world {
 		w.orders = append(w.orders, uuid.New())
 	}
 	return w
+}
+
+// exec changes something in the database, as its owner.
+func (w *world) exec(t testing.TB, sql string, args ...any) {
+	t.Helper()
+	if _, err := w.pool.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func newKey(t testing.TB) (key, public string) {

@@ -17,14 +17,6 @@ import (
 	"github.com/orderlog/orderlog/replay/proofs"
 )
 
-// exec changes something in the database, as its owner.
-func (w *world) exec(t testing.TB, sql string, args ...any) {
-	t.Helper()
-	if _, err := w.pool.Exec(t.Context(), sql, args...); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestACheckpointIsSignedAndExported(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

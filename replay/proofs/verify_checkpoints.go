@@ -12,8 +12,12 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// maxTrails bounds how many files of other logs are compared: they should not be there at all.
-const maxTrails = 8
+const (
+	// maxTrails bounds how many files of other logs are compared: they should not be there at all.
+	maxTrails = 8
+	// maxTried bounds how many checkpoints that do not agree with the events are compared with the stored tree.
+	maxTried = 1000
+)
 
 // trail is the exported checkpoints of a log, which are compared one after the other as the events come to their sizes.
 type trail struct {
@@ -27,7 +31,8 @@ type trail struct {
 	storedOnly int64  // the size of the first that agrees with the stored tree alone
 	unequal    span   // what the first that agrees with neither tells of; none did while it is zero
 	beyond     int64  // the largest size beyond the head
-	unsigned   bool   // some could not be checked, for want of a key
+	tried      int
+	unsigned   bool // some could not be checked, for want of a key
 }
 
 func (t *trail) close() {
@@ -150,15 +155,20 @@ func (x *examination) compareNotes(ctx context.Context) error {
 
 func (x *examination) compareNote(ctx context.Context, t *trail) error {
 	tree := &x.tree
+	own := t.log == x.start.log
 	if tree.whole && tree.events.size == t.next.N && tree.events.root() == t.next.Hash {
-		t.good = t.next.N
+		if own && t.unequal.last > 0 {
+			x.problems.add(Problem{Seq: t.unequal.last, Kind: KindCheckpoint, Detail: fmt.Sprintf(
+				"the exported checkpoint of seq %d was signed over other events than the one of seq %d, which agrees with the log", t.unequal.last, t.next.N)})
+		}
+		t.good, t.unequal = t.next.N, span{}
 		tree.goodEvents = max(tree.goodEvents, t.next.N)
-		if t.log == x.start.log && t.next.key != "" {
+		if own && t.next.key != "" {
 			x.compared++
 		}
 		return nil
 	}
-	if t.unequal.last > 0 { // so all that follow are unequal as well
+	if t.tried++; t.tried > maxTried {
 		return nil
 	}
 	stored, err := tlog.TreeHash(t.next.N, storedHashes(ctx, x.pool))
@@ -169,10 +179,13 @@ func (x *examination) compareNote(ctx context.Context, t *trail) error {
 		if t.storedOnly == 0 {
 			t.storedOnly = t.next.N
 		}
-		tree.goodStored = max(tree.goodStored, t.next.N)
+		// What was not equal before was so because of lower tiles, which compare by themselves.
+		tree.goodStored, t.unequal = max(tree.goodStored, t.next.N), span{}
 		return nil
 	}
-	t.unequal = span{max(t.good, tree.goodStored) + 1, t.next.N}
+	if t.unequal.last == 0 {
+		t.unequal = span{max(t.good, tree.goodStored) + 1, t.next.N}
+	}
 	return nil
 }
 
