@@ -201,6 +201,14 @@ func (l *lines) printf(format string, args ...any) {
 // row writes a line with a label, or none where there would be nothing behind the label.
 func (l *lines) row(label, format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); text != "" {
-		l.printf("  %-10s %s", label, text)
+		l.printf("  %-11s %s", label, text)
 	}
+}
+
+// count is a number of things, of which one is named without the s.
+func count(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

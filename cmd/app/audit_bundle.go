@@ -167,8 +167,8 @@ func verifyBundle(_ context.Context, env environment, c subcommand, args []strin
 		return writeJSON(env.stdout, report)
 	}
 	out := &lines{w: env.stdout}
-	out.printf("ok: all %d events of order %s up to seq %d, the first at seq %d and the last at seq %d",
-		report.Events, report.OrderID, report.AsOf, report.FirstSeq, report.LastSeq)
+	out.printf("ok: %s about order %s, seq %d to %d, which are all there are up to seq %d",
+		count(int64(report.Events), "event"), report.OrderID, report.FirstSeq, report.LastSeq, report.AsOf)
 	out.row("log", "%s", report.Log)
 	out.row("as of", "%s", report.At.UTC().Format("2006-01-02 15:04:05 UTC"))
 	out.row("signed by", "%s", report.PublicKey)

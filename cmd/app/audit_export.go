@@ -133,8 +133,8 @@ func interrupted(ctx context.Context, err error, last int64) error {
 type outputError struct{ cause error }
 
 func (e *outputError) Error() string {
-	if errors.Is(e.cause, syscall.EPIPE) || errors.Is(e.cause, io.ErrClosedPipe) {
-		return "stopped: who read the output has closed it"
+	if errors.Is(e.cause, syscall.EPIPE) {
+		return errOutputClosed.Error()
 	}
 	return fmt.Sprintf("the output cannot be written: %v", e.cause)
 }

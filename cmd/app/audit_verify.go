@@ -77,13 +77,13 @@ func (t *tools) trusted() ([]string, error) {
 func writeReport(w io.Writer, r proofs.Report) error {
 	out := &lines{w: w}
 	if r.OK {
-		out.printf("ok: %d events, tree of %d, root %s, %d checkpoints, in %.1f s", r.Events, r.TreeSize, r.Root, r.Checkpoints, r.Seconds)
+		out.printf("ok: %s, tree of %d, root %s, %s, in %.1f s", count(r.Events, "event"), r.TreeSize, r.Root, count(int64(r.Checkpoints), "checkpoint"), r.Seconds)
 		return out.err
 	}
 	for _, p := range r.Problems {
 		out.printf("%s: %s: %s", stretch(p), p.Kind, p.Detail)
 	}
-	out.printf("%d events, tree of %d, %d checkpoints, in %.1f s", r.Events, r.TreeSize, r.Checkpoints, r.Seconds)
+	out.printf("%s, tree of %d, %s, in %.1f s", count(r.Events, "event"), r.TreeSize, count(int64(r.Checkpoints), "checkpoint"), r.Seconds)
 	return out.err
 }
 

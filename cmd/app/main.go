@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
@@ -140,17 +141,13 @@ type subcommand struct {
 	run   func(ctx context.Context, env environment, c subcommand, args []string) error
 }
 
-// dispatch carries out one of a command's own commands, in the order of which they are shown.
+// dispatch carries out one of a command's own commands.
 func dispatch(ctx context.Context, env environment, command string, commands []subcommand, args []string) error {
 	var names, usages []string
 	for _, c := range commands {
 		name := strings.Fields(c.usage)[1]
 		if len(args) > 0 && args[0] == name {
-			err := c.run(ctx, env, c, args[1:])
-			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-				return errors.New("stopped")
-			}
-			return err
+			return ended(ctx, c.run(ctx, env, c, args[1:]))
 		}
 		names, usages = append(names, name), append(usages, "  app "+c.usage)
 	}
@@ -163,6 +160,20 @@ func dispatch(ctx context.Context, env environment, command string, commands []s
 		return helpAsked{hint + "\n\n" + strings.Join(usages, "\n") + "\n\nEach says more with --help."}
 	}
 	return usageError{fmt.Sprintf("there is no command %q; usage: app %s", command+" "+args[0], hint)}
+}
+
+var errOutputClosed = errors.New("stopped: who read the output has closed it")
+
+// ended is how a command ended, in words for what ended it from outside.
+func ended(ctx context.Context, err error) error {
+	var file *fs.PathError // not the database's connection
+	switch {
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return errors.New("stopped")
+	case errors.Is(err, syscall.EPIPE) && errors.As(err, &file):
+		return errOutputClosed
+	}
+	return err
 }
 
 // parse reads flags that stand before, between or after the words, and returns the words, of which there must be so many.

@@ -94,7 +94,7 @@ func writeStatus(w io.Writer, groups []groupStatus, rebuilds []rebuild.Row) erro
 		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%.1f\t%s\n", g.Group, g.State, g.Position, g.LagEvents, g.LagSeconds, trouble(g))
 		head = g.Head
 	}
-	fmt.Fprintf(table, "the log\t\t%d\t\t\t\n", head)
+	fmt.Fprintf(table, "the log\t\t%d\n", head)
 	if len(rebuilds) > 0 {
 		fmt.Fprintln(table, "\nREBUILD\tSTATE\tPOSITION\tOF\tBEGUN")
 	}
@@ -117,7 +117,7 @@ func trouble(g groupStatus) string {
 	if g.FailedSeq > 0 {
 		where = fmt.Sprintf(" at seq %d", g.FailedSeq)
 	}
-	return fmt.Sprintf("%d times%s: %s", g.Failures, where, printable(g.LastError))
+	return fmt.Sprintf("%s%s: %s", count(int64(g.Failures), "time"), where, printable(g.LastError))
 }
 
 var projectionsRebuild = subcommand{
@@ -181,7 +181,7 @@ func rebuildModel(ctx context.Context, env environment, c subcommand, args []str
 		err = writeResult(env.stdout, result)
 	}
 	if err == nil && o.DryRun && result.Different > 0 {
-		err = fmt.Errorf("%d rows differ from what follows from the log: run it without --dry-run to put them right", result.Different)
+		err = fmt.Errorf("%s not as the log says: run it without --dry-run to put that right", count(result.Different, "row"))
 	}
 	return err
 }
@@ -248,14 +248,18 @@ func writeResult(w io.Writer, r rebuild.Result) error {
 	if seconds := r.Took.Seconds(); seconds > 0 {
 		rate = float64(r.Events) / seconds
 	}
-	out.printf("%s: %d events in %.1f s, %.0f a second; compared at seq %d", r.Name, r.Events, r.Took.Seconds(), rate, r.Seq)
+	from := ""
+	if r.ContinuedFrom > 0 {
+		from = fmt.Sprintf(" after seq %d", r.ContinuedFrom)
+	}
+	out.printf("%s: %s%s in %.1f s, %.0f a second; compared at seq %d", r.Name, count(r.Events, "event"), from, r.Took.Seconds(), rate, r.Seq)
 	for _, table := range slices.Sorted(maps.Keys(r.Rows)) {
 		out.row("rows", "%d in %s", r.Rows[table], table)
 	}
 	if r.Different == 0 {
 		out.row("differences", "none")
 	} else {
-		out.row("differences", "%d rows", r.Different)
+		out.row("differences", "%s", count(r.Different, "row"))
 	}
 	for i, d := range r.Differences {
 		if i == shownDifferences {
