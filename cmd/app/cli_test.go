@@ -52,6 +52,14 @@ func TestExitCodesAndWhatToDoNext(t *testing.T) {
 		{"token --user ada --role customer", settings{"JWT_SECRET": key}, 0, ""},
 		{"token --user ada --role customer", nil, 0, ""}, // the key is generated and kept
 		{"token --user ada --role customer", settings{"DATABASE_URL": nowhere, "JWT_SECRET": key}, 0, ""},
+		{"audit --help", nil, 0, ""},
+		{"audit help", nil, 0, ""},
+		{"audit history --help", nil, 0, ""},
+		{"audit export -h", nil, 0, ""},
+		{"audit verify-bundle x --help", nil, 0, ""},
+		{"audit key --new", nil, 0, ""},
+		{"projections --help", nil, 0, ""},
+		{"projections rebuild --help", nil, 0, ""},
 
 		{"bake", nil, 2, "app help"},
 		{"serve now", nil, 2, "usage"},
@@ -67,6 +75,33 @@ func TestExitCodesAndWhatToDoNext(t *testing.T) {
 		{"listen --token x --last-seq -1", nil, 2, "last-seq"},
 		{"listen --token x --room kitchen", nil, 2, "order:ID"},
 		{"listen --token x --url pizza", nil, 2, "--url"},
+		{"audit", nil, 2, "usage: app audit history|export"},
+		{"audit bake", nil, 2, "verify-bundle"},
+		{"audit history", nil, 2, "ORDER"},
+		{"audit history pizza", nil, 2, "ORD-000123"},
+		{"audit history ORD-000001 ORD-000002", nil, 2, "usage"},
+		{"audit history ORD-000001 --yaml", nil, 2, "usage"},
+		{"audit history ORD-000001 --seq 0", nil, 2, "from 1 on"},
+		{"audit history ORD-000001 --at noon", nil, 2, "2026-11-23T18:30:00Z"},
+		{"audit history ORD-000001 --seq 3 --at 2026-11-23", nil, 2, "give one"},
+		{"audit history --diff ORD-000001 --seq 3", nil, 2, "--diff"},
+		{"audit export orders", nil, 2, "usage"},
+		{"audit export --from 0", nil, 2, "from 1 on"},
+		{"audit export --from 3 --to 2", nil, 2, "before --from"},
+		{"audit export --format xml", nil, 2, "ndjson or csv"},
+		{"audit export --since yesterday", nil, 2, "2026-11-23"},
+		{"audit verify now", nil, 2, "usage"},
+		{"audit bundle pizza", nil, 2, "ORD-000123"},
+		{"audit bundle ORD-000001 --force", nil, 2, "--out"},
+		{"audit verify-bundle", nil, 2, "FILE"},
+		{"audit verify-bundle x --key pizza", nil, 2, "app audit key"},
+		{"audit key pizza", nil, 2, "--new"},
+		{"projections", nil, 2, "status|rebuild"},
+		{"projections bake", nil, 2, "status|rebuild"},
+		{"projections status now", nil, 2, "usage"},
+		{"projections rebuild", nil, 2, "NAME"},
+		{"projections rebuild pizzas", nil, 2, "orders"},
+		{"projections rebuild orders --fast", nil, 2, "usage"},
 
 		{"serve", settings{"DATABASE_URL": nowhere}, 1, "JWT_SECRET"},
 		{"", settings{"DATABASE_URL": nowhere}, 1, "JWT_SECRET"}, // serve
@@ -82,6 +117,17 @@ func TestExitCodesAndWhatToDoNext(t *testing.T) {
 		{"migrate status", settings{"DATABASE_URL": nowhere}, 1, "DATABASE_URL"}, // and needs no key
 		{"migrate up", settings{"DATABASE_URL": "mysql://x"}, 1, "DATABASE_URL"},
 		{"token --user ada --role admin", settings{"JWT_JWKS_URL": "http://127.0.0.1:1/keys"}, 1, "JWT_SECRET"},
+		{"audit history ORD-000001", nil, 1, "app serve"},                                  // there is no database, and none is made
+		{"audit history ORD-000001", settings{"DATABASE_URL": nowhere}, 1, "DATABASE_URL"}, // and needs no key
+		{"audit export", settings{"DATABASE_URL": nowhere}, 1, "DATABASE_URL"},
+		{"audit verify", settings{"PORT": "x", "DATABASE_URL": nowhere}, 1, "PORT"},
+		{"audit verify", nil, 1, "app serve"},
+		{"audit bundle ORD-000001", nil, 1, "app serve"},
+		{"audit verify-bundle /nowhere/bundle.json", nil, 1, "/nowhere/bundle.json"},
+		{"audit key", nil, 1, "AUDIT_KEY"},
+		{"audit key", settings{"AUDIT_KEY": "PRIVATE+KEY+hunter2"}, 1, "AUDIT_KEY"},
+		{"projections status", nil, 1, "app serve"},
+		{"projections rebuild orders", settings{"DATABASE_URL": nowhere}, 1, "DATABASE_URL"},
 	} {
 		t.Run(tc.command, func(t *testing.T) {
 			t.Parallel()
