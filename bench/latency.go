@@ -1,20 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,7 +31,12 @@ const (
 // an admin over its socket: so both ends of what is measured have one clock.
 func benchLatency(ctx context.Context, out io.Writer, url string) error {
 	fmt.Fprintf(out, "%s; %d rounds of %s at %d events a second\n", machine(), appendRounds, latencyRound, latencyRate)
-	address, stop, err := startServer(ctx, url)
+	program, remove, err := buildProgram(ctx)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	address, stop, err := program.serve(url)
 	if err != nil {
 		return err
 	}
@@ -168,43 +167,4 @@ func placeOne(ctx context.Context, store *eventstore.Store) (int64, error) {
 		Stream: eventstore.StreamID{Type: order.StreamType, ID: id}, Events: []eventstore.NewEvent{{Type: typ, Data: data}},
 	}}})
 	return r.LastSeq, err
-}
-
-var readyLine = regexp.MustCompile(`ready on (http://\S+)`)
-
-// startServer builds and runs the program; stop ends it.
-func startServer(ctx context.Context, url string) (address string, stop func(), err error) {
-	dir, err := os.MkdirTemp("", "orderlog-bench-app-")
-	if err != nil {
-		return "", nil, err
-	}
-	program := filepath.Join(dir, "app")
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/app")
-	build.Dir = ".."
-	if text, err := build.CombinedOutput(); err != nil {
-		return "", nil, errors.Join(fmt.Errorf("build the server: %w: %s", err, text), os.RemoveAll(dir))
-	}
-	cmd := exec.Command(program, "serve") //nolint:noctx // it is interrupted, not killed
-	cmd.Env = append(os.Environ(), "DATABASE_URL="+url, "JWT_SECRET="+benchSecret, "PORT=0", "HOST=127.0.0.1", "LOG_LEVEL=error")
-	said, err := cmd.StderrPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		return "", nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	stop = func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-		_ = os.RemoveAll(dir)
-	}
-	lines := bufio.NewScanner(said)
-	for lines.Scan() {
-		if m := readyLine.FindStringSubmatch(lines.Text()); m != nil {
-			go func() { _, _ = io.Copy(io.Discard, said) }()
-			return m[1], stop, nil
-		}
-	}
-	stop()
-	return "", nil, errors.New("the server ended before it was ready")
 }

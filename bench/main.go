@@ -35,6 +35,9 @@ type benchmark struct {
 var benchmarks = []benchmark{
 	{"append", "durable single-event appends with expected version, beside single-row INSERTs", benchAppend},
 	{"latency", "append acknowledged to frame read by a client on loopback, at 200 events a second", benchLatency},
+	{"export", "export of a million events beside psql's \\copy, and their verification", benchExport},
+	{"history", "the history of an order at 3 million events beside that at 10 thousand", benchHistory},
+	{"rebuild", "the orders view derived anew from a million events while orders arrive", benchRebuild},
 }
 
 func main() {

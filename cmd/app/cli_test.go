@@ -226,7 +226,7 @@ func (p *printed) events(t *testing.T) (events []string) {
 
 func TestListeningGoesOnAfterARestart(t *testing.T) {
 	t.Parallel()
-	env := serverSettings(pgtest.Database(t))
+	env := serverSettings(t, pgtest.Database(t))
 	s := start(t, env)
 	_, env["PORT"], _ = strings.Cut(strings.TrimPrefix(s.url, "http://"), ":") // where it comes back
 	shop := shop{server: s, product: s.openShop(t), admin: tokenFor(t, "boss", domain.RoleAdmin), ada: tokenFor(t, "ada", domain.RoleCustomer)}
@@ -264,7 +264,7 @@ func TestListeningGoesOnAfterARestart(t *testing.T) {
 
 func TestListeningEndsWhereComingBackIsInVain(t *testing.T) {
 	t.Parallel()
-	s := start(t, serverSettings(pgtest.Database(t)))
+	s := start(t, serverSettings(t, pgtest.Database(t)))
 	for _, tc := range []struct {
 		args []string
 		says string

@@ -20,7 +20,7 @@ func TestHowConnectionsEnd(t *testing.T) {
 	register := func(token, more string) string {
 		return `{"event":"register","data":{"token":"` + token + `"` + more + `}}`
 	}
-	expired := output(t, []string{"token", "--user", "ada", "--role", "customer", "--ttl", "1ns"}, serverSettings("postgres://x"))
+	expired := output(t, []string{"token", "--user", "ada", "--role", "customer", "--ttl", "1ns"}, serverSettings(t, "postgres://x"))
 	hello := register(s.ada, "")
 	for name, tc := range map[string]struct {
 		says   []string
@@ -118,7 +118,7 @@ func TestTimes(t *testing.T) {
 
 func TestAServerThatStopsAsksItsClientsBack(t *testing.T) {
 	t.Parallel()
-	env := serverSettings(pgtest.Database(t))
+	env := serverSettings(t, pgtest.Database(t))
 	s := shop{server: start(t, env), admin: tokenFor(t, "boss", domain.RoleAdmin), ada: tokenFor(t, "ada", domain.RoleCustomer)}
 	s.openShop(t)
 	s.await(t, 2)

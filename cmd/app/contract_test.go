@@ -169,7 +169,7 @@ func closeCodes(t *testing.T) (codes []string) {
 // operationsServed are those the server describes, and what stands beside them.
 func operationsServed(t *testing.T) []string {
 	t.Helper()
-	s := start(t, serverSettings(pgtest.Database(t)))
+	s := start(t, serverSettings(t, pgtest.Database(t)))
 	operations := []string{"GET /ws"}
 	for _, path := range []string{"/health", "/ready", "/metrics", "/docs", "/openapi.json", "/asyncapi.json"} {
 		if a := s.ask(t, "GET", path, "", ""); a.status == 200 {

@@ -25,7 +25,7 @@ func TestWhatWasAnsweredComesBeforeCaughtUp(t *testing.T) {
 // A cursor from before what retention keeps is told so, over the socket and over REST; what is new still comes.
 func TestACursorExpires(t *testing.T) {
 	t.Parallel()
-	env := serverSettings(pgtest.Database(t))
+	env := serverSettings(t, pgtest.Database(t))
 	env["NOTIFICATION_RETENTION"] = "1s"
 	s := start(t, env)
 	s.openShop(t)

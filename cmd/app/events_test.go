@@ -50,7 +50,7 @@ func TestEveryEventReachesItsChannelsAndNobodyElse(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	s := shop{
-		server: start(t, serverSettings(url)), admin: tokenFor(t, "boss", domain.RoleAdmin), dave: tokenFor(t, "dave", domain.RoleDelivery),
+		server: start(t, serverSettings(t, url)), admin: tokenFor(t, "boss", domain.RoleAdmin), dave: tokenFor(t, "dave", domain.RoleDelivery),
 		ada: tokenFor(t, "ada", domain.RoleCustomer), bob: tokenFor(t, "bob", domain.RoleCustomer),
 	}
 	erin := tokenFor(t, "erin", domain.RoleDelivery)

@@ -26,6 +26,8 @@ type measured struct {
 	lags   func(context.Context) ([]projections.Lag, error)
 	hub    func() delivery.Stats
 	socket func() ws.Stats
+	signed func() int64 // the newest seq in a signed checkpoint
+	notary func() error // why checkpoints are not signed
 }
 
 // metrics are the figures of one node. It is safe for concurrent use.
@@ -90,6 +92,9 @@ var (
 	descPosition    = desc("projection_position_seq", "The seq up to which a projection has handled the log.", "group")
 	descFailures    = desc("projection_failed_attempts", "Attempts on this node that failed since the last that succeeded; 0 is healthy.", "group")
 
+	descSignedSeq  = desc("audit_signed_seq", "The newest seq in a checkpoint that this node has signed; 0: none yet.")
+	descAuditFault = desc("audit_fault", "1 when this node does not sign checkpoints although it should: see its log. 0 is healthy.")
+
 	descSubscriptions = desc("hub_subscriptions", "Open subscriptions.")
 	descHubPosition   = desc("hub_position_seq", "The seq up to which this node's hub has read the notification log; -1 before it has.")
 	descPublished     = desc("hub_notifications_published_total", "Notifications that the hub has read.")
@@ -125,6 +130,12 @@ func (c partsCollector) Collect(out chan<- prometheus.Metric) {
 	for _, g := range c.parts.groups() {
 		s.gauge(descFailures, int64(g.Failures), g.Name)
 	}
+	s.gauge(descSignedSeq, c.parts.signed())
+	fault := int64(0)
+	if c.parts.notary() != nil {
+		fault = 1
+	}
+	s.gauge(descAuditFault, fault)
 	c.lag(s)
 }
 

@@ -41,6 +41,7 @@ func figures() measured {
 		lags: func(context.Context) ([]projections.Lag, error) {
 			return []projections.Lag{{Group: "feed", Position: 40, Head: 42, Age: 1500 * time.Millisecond}, {Group: "views", Position: 42, Head: 42}}, nil
 		},
+		signed: func() int64 { return 41 }, notary: func() error { return errors.New("disk full") },
 		hub: func() delivery.Stats {
 			return delivery.Stats{
 				Subscriptions: 21, Published: 22, Delivered: 23, Sent: map[string]int64{"order:new": 20, "order:assigned": 3},
@@ -78,6 +79,8 @@ orderlog_append_duration_seconds_bucket{le="0.5"} 4
 orderlog_append_duration_seconds_bucket{le="+Inf"} 5
 orderlog_append_duration_seconds_sum 2.5
 orderlog_append_duration_seconds_count 5
+orderlog_audit_signed_seq 41
+orderlog_audit_fault 1
 orderlog_log_head_seq 42
 orderlog_projection_lag_readable 1
 orderlog_projection_lag_events{group="feed"} 2

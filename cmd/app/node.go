@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,6 +24,8 @@ import (
 	"github.com/orderlog/orderlog/internal/config"
 	"github.com/orderlog/orderlog/internal/paysandbox"
 	"github.com/orderlog/orderlog/projections"
+	"github.com/orderlog/orderlog/replay"
+	"github.com/orderlog/orderlog/replay/proofs"
 )
 
 // maxLag is how far a projection may be behind for the node to call itself ready.
@@ -40,13 +42,17 @@ type node struct {
 	hub       *delivery.Hub
 	socket    *ws.Handler
 	verifier  *auth.Verifier
+	notary    *proofs.Notary
 	handler   http.Handler
-	draining  atomic.Bool
+
+	draining chan struct{} // closed when the node is about to stop
+	drain    func()        // closes it
 }
 
 // newNode wires the parts; nothing runs yet.
 func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *slog.Logger) (*node, error) {
-	n := &node{pool: pool}
+	n := &node{pool: pool, draining: make(chan struct{})}
+	n.drain = sync.OnceFunc(func() { close(n.draining) })
 	var err error
 	n.verifier, err = auth.New(ctx, auth.Config{
 		Secret: cfg.JWTSecret, JWKSURL: cfg.JWKSURL, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, Logger: log,
@@ -65,8 +71,14 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 		projections.ViewsGroup(pool),
 		projections.Group{Name: projections.GroupInbox, Models: []projections.Model{reactions.Inbox{Log: n.store}}},
 		projections.Group{Name: projections.GroupRefunds, Models: []projections.Model{reactions.Refunds{Commands: service}}},
+		proofsGroup(),
 	)
 	n.retention = projections.NewRetention(pool, cfg.NotificationRetention, log)
+
+	audit := replay.New(pool, n.store)
+	if n.notary, err = openNotary(cfg, pool, n.store, audit, log); err != nil {
+		return nil, err
+	}
 
 	n.views = projections.NewViews(pool)
 	feedLog := projections.NewFeedLog(pool)
@@ -82,11 +94,12 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	}
 	figures := newMetrics(measured{
 		store: n.store.Stats, groups: n.runner.Status, hub: n.hub.Stats, socket: n.socket.Stats,
-		lags: func(ctx context.Context) ([]projections.Lag, error) { return projections.Lags(ctx, pool) },
+		lags:   func(ctx context.Context) ([]projections.Lag, error) { return projections.Lags(ctx, pool) },
+		signed: func() int64 { size, _ := n.notary.Signed(); return size }, notary: n.notary.Fault,
 	}, log)
 	api, err := rest.New(rest.Config{ //nolint:contextcheck // each request has its own
 		Verifier: n.verifier, Commands: service, Views: n.views, Feed: feedLog, Ready: n,
-		Sockets: connections{n}, WebhookSecret: cfg.PaymentWebhookSecret,
+		Audit: audit, Proofs: n.notary, Draining: n.draining, Sockets: connections{n}, WebhookSecret: cfg.PaymentWebhookSecret,
 		BusinessName: cfg.BusinessName, Origins: cfg.ClientOrigins, Logger: log, Version: version(),
 		Frame: rest.Frame{
 			UserLimit: limit(cfg.RateLimitUser), AddressLimit: limit(cfg.RateLimitAddress), TrustedProxies: cfg.TrustedProxies,
@@ -113,6 +126,7 @@ func (n *node) Run(ctx context.Context) error {
 		"projections": n.runner.Run,
 		"retention":   n.retention.Run,
 		"hub":         n.hub.Run,
+		"notary":      n.notary.Run,
 	} {
 		g.Go(func() error {
 			if err := part(ctx); err != nil {
@@ -148,7 +162,7 @@ func (n *node) Ready(ctx context.Context) (rest.Readiness, error) {
 		return rest.Readiness{Components: []rest.Component{{Name: "database", Detail: "it does not answer"}}}, nil
 	}
 	r := rest.Readiness{Components: []rest.Component{
-		{Name: "server", Ready: !n.draining.Load()},
+		{Name: "server", Ready: !n.isDraining()},
 		{Name: "database", Ready: true},
 		{Name: "hub", Ready: n.hub.Err() == nil && n.hub.Position() >= 0},
 	}}
@@ -167,8 +181,9 @@ func (n *node) Ready(ctx context.Context) (rest.Readiness, error) {
 			c.Ready = false
 			c.Detail += fmt.Sprintf("; it fails at seq %d, see the log", s.FailedSeq)
 		}
-		if l.Group == projections.GroupRefunds {
-			// It may have to wait for the payment provider, which is no reason to give this node no requests.
+		if l.Group == projections.GroupRefunds || l.Group == projections.GroupProofs {
+			// The one may have to wait for the payment provider, the other has the whole log before it when it is new:
+			// no reasons to give this node no requests.
 			c.Ready = true
 		}
 		r.Components = append(r.Components, c)
@@ -178,6 +193,30 @@ func (n *node) Ready(ctx context.Context) (rest.Readiness, error) {
 		r.Ready = r.Ready && c.Ready
 	}
 	return r, nil
+}
+
+func (n *node) isDraining() bool {
+	select {
+	case <-n.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// proofsGroup keeps what auditors ask: whatever they are shown is also in the tree.
+func proofsGroup() projections.Group {
+	return projections.Group{
+		Name: projections.GroupProofs, Undecoded: true, Models: []projections.Model{proofs.Tree{}, replay.Index{}},
+	}
+}
+
+// openNotary opens what signs and proves the log, with the key in cfg if there is one.
+func openNotary(cfg config.Config, pool *pgxpool.Pool, store *eventstore.Store, orders proofs.Orders, log *slog.Logger) (*proofs.Notary, error) {
+	return proofs.Open(proofs.Config{
+		Pool: pool, Store: store, Orders: orders, Key: string(cfg.AuditKey), Trusted: cfg.AuditPublicKeys,
+		Dir: cfg.CheckpointDir, Logger: log.With("component", "notary"),
+	})
 }
 
 // limit is a setting, where 0 is no limit, as the handler takes it, where 0 is the default.

@@ -119,7 +119,7 @@ func TestKillingTheServerLosesNothingThatWasAnswered(t *testing.T) {
 	const kills, perLife, writers, clients = 10, 60, 8, 10
 	url := pgtest.Database(t)
 	var current atomic.Pointer[server]
-	current.Store(startProcess(t, serverSettings(url)))
+	current.Store(startProcess(t, serverSettings(t, url)))
 	product := current.Load().openShop(t)
 
 	all := subscribers(t, clients+15)[:clients] // customers
@@ -170,7 +170,7 @@ func TestKillingTheServerLosesNothingThatWasAnswered(t *testing.T) {
 		wg.Wait()
 		if life < kills {
 			<-killed
-			current.Store(startProcess(t, serverSettings(url)))
+			current.Store(startProcess(t, serverSettings(t, url)))
 		}
 	}
 	if len(done) < kills*perLife || unanswered == 0 {
@@ -202,7 +202,7 @@ func TestTwoNodesOnOneDatabase(t *testing.T) {
 	var nodes [2]*server
 	var starting sync.WaitGroup
 	for i := range nodes { // both find the database empty of orders and its schema in place
-		starting.Go(func() { nodes[i] = startProcess(t, serverSettings(url)) })
+		starting.Go(func() { nodes[i] = startProcess(t, serverSettings(t, url)) })
 	}
 	starting.Wait()
 	if t.Failed() {

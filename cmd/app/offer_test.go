@@ -15,7 +15,7 @@ func TestTheLastUsesOfAnOfferAreTakenOnce(t *testing.T) {
 	t.Parallel()
 	const customers, left = 100, 10
 	url := pgtest.Database(t)
-	nodes := []*server{startProcess(t, serverSettings(url)), startProcess(t, serverSettings(url))}
+	nodes := []*server{startProcess(t, serverSettings(t, url)), startProcess(t, serverSettings(t, url))}
 	product := nodes[0].openShop(t)
 	admin := tokenFor(t, "boss", domain.RoleAdmin)
 	nodes[0].must(t, 201, "POST", "/api/v1/offers", admin, map[string]any{

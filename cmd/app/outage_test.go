@@ -51,7 +51,7 @@ func outage(t *testing.T, end func(*testing.T, *localpg.Server)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, serverSettings(pg.URL("")))
+	s := start(t, serverSettings(t, pg.URL("")))
 	product := s.openShop(t)
 	customer := tokenFor(t, "carl", domain.RoleCustomer)
 	var placed []answered

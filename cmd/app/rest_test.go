@@ -62,7 +62,7 @@ func openedShop(t *testing.T) shop {
 // openedShopOn is an opened shop on a database that the test also looks into.
 func openedShopOn(t *testing.T, url string) shop {
 	t.Helper()
-	s := start(t, serverSettings(url))
+	s := start(t, serverSettings(t, url))
 	return shop{
 		server: s, product: s.openShop(t), // seq 1 and 2
 		admin: tokenFor(t, "boss", domain.RoleAdmin), dave: tokenFor(t, "dave", domain.RoleDelivery),
@@ -265,7 +265,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		return fmt.Sprintf(`{"items":[{"product":%q,"quantity":1}],"deliveryAddress":"Via Roma 1","paymentMethod":"cod"}`, product)
 	}
 	good := of(s.product)
-	expired := output(t, []string{"token", "--user", "ada", "--role", "customer", "--ttl", "1ns"}, serverSettings("postgres://x"))
+	expired := output(t, []string{"token", "--user", "ada", "--role", "customer", "--ttl", "1ns"}, serverSettings(t, "postgres://x"))
 
 	for name, tc := range map[string]struct {
 		token, method, path, body string
@@ -373,7 +373,7 @@ func TestListsAreReadPageByPage(t *testing.T) {
 
 func TestWhatStandsOutsideTheAPI(t *testing.T) {
 	t.Parallel()
-	s := start(t, serverSettings(pgtest.Database(t)))
+	s := start(t, serverSettings(t, pgtest.Database(t)))
 	for path, contentType := range map[string]string{
 		"/health": "application/json", "/ready": "application/json", "/docs": "text/html; charset=utf-8", "/openapi.json": "application/openapi+json",
 	} {

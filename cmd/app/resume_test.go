@@ -168,7 +168,7 @@ func TestFiftyClientsMissNothing(t *testing.T) {
 	t.Parallel()
 	const clients, cutsEach, orders = 50, 22, 250
 	url := pgtest.Database(t)
-	s := start(t, serverSettings(url))
+	s := start(t, serverSettings(t, url))
 	product := s.openShop(t)
 	all := subscribers(t, clients)
 

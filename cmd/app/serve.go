@@ -48,6 +48,14 @@ func serve(ctx context.Context, env environment, args []string) (err error) {
 	if cfg, err = config.EnsureSecrets(cfg); err != nil {
 		return err
 	}
+	if signing, err := config.EnsureAuditKey(cfg); err != nil {
+		log.Warn("checkpoints of the log are not signed", "err", err)
+	} else {
+		if len(cfg.AuditKey) == 0 && !cfg.Embedded() {
+			log.Warn("this node signs the audit's checkpoints with a key of its own: set AUDIT_KEY to have all nodes sign with one", "dir", cfg.DataDir)
+		}
+		cfg = signing
+	}
 	if len(cfg.PaymentWebhookSecret) == 0 {
 		log.Warn("the payment provider's events will be refused: set PAYMENT_WEBHOOK_SECRET to the key that it signs with")
 	}
@@ -94,7 +102,7 @@ func serve(ctx context.Context, env environment, args []string) (err error) {
 		defer stopParts()
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 		defer cancel()
-		n.draining.Store(true)
+		n.drain()
 		return errors.Join(n.socket.Shutdown(drain), server.Shutdown(drain))
 	})
 	g.Go(func() error {

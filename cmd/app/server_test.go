@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/internal/config"
 	"github.com/orderlog/orderlog/internal/pgtest"
 )
 
@@ -33,15 +36,36 @@ func TestMain(m *testing.M) {
 
 const jwtSecret = "a secret for tests, of 32 bytes at least"
 
+// auditSigner is the key that the tests' nodes sign with.
+var auditSigner = func() string {
+	signer, _, err := config.GenerateAuditKey()
+	if err != nil {
+		panic(err)
+	}
+	return signer
+}()
+
 // settings are an environment for run.
 type settings map[string]string
 
 func (s settings) getenv(name string) string { return s[name] }
 
-func serverSettings(databaseURL string) settings {
+// serverSettings are those of a node on a database; nodes on the same one keep the audit's key and checkpoints together.
+func serverSettings(t *testing.T, databaseURL string) settings {
+	t.Helper()
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(os.TempDir(), "orderlog-node-"+strings.Trim(u.Path, "/")) //nolint:usetesting // see above
+	t.Cleanup(func() {
+		if err := os.RemoveAll(data); err != nil {
+			t.Error(err)
+		}
+	})
 	return settings{
-		"DATABASE_URL": databaseURL, "JWT_SECRET": jwtSecret, "PAYMENT_WEBHOOK_SECRET": jwtSecret,
-		"PORT": "0", "LOG_LEVEL": "warn", "LOG_FORMAT": "text",
+		"DATABASE_URL": databaseURL, "JWT_SECRET": jwtSecret, "PAYMENT_WEBHOOK_SECRET": jwtSecret, "AUDIT_KEY": auditSigner,
+		"PORT": "0", "LOG_LEVEL": "warn", "LOG_FORMAT": "text", "DATA_DIR": data,
 	}
 }
 

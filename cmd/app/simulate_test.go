@@ -69,7 +69,7 @@ func TestSimulatingSaysWhatIsMissing(t *testing.T) {
 // An evening on a server with a history, then one that is cut short on a business that is open.
 func TestSimulatingProvesThatNothingIsMissed(t *testing.T) {
 	t.Parallel()
-	env := serverSettings(pgtest.Database(t))
+	env := serverSettings(t, pgtest.Database(t))
 	s := start(t, env)
 	admin := tokenFor(t, "boss", domain.RoleAdmin)
 	s.openShop(t)
@@ -121,7 +121,7 @@ func TestSimulatingProvesThatNothingIsMissed(t *testing.T) {
 
 func TestSimulatingWithAnotherSecret(t *testing.T) {
 	t.Parallel()
-	env := serverSettings(pgtest.Database(t))
+	env := serverSettings(t, pgtest.Database(t))
 	s := start(t, env)
 	for _, name := range []string{"JWT_SECRET", "PAYMENT_WEBHOOK_SECRET"} {
 		other := maps.Clone(env)
