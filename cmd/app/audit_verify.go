@@ -53,12 +53,16 @@ func verify(ctx context.Context, env environment, c subcommand, args []string) (
 		return inWords(err)
 	}
 	if report.Checkpoints == 0 && report.Events > 0 {
-		fmt.Fprintf(env.stderr, "no exported checkpoint is in %s: who owns the database could have changed the log and the tree alike; set CHECKPOINT_DIR to where the server writes them\n",
+		fmt.Fprintf(env.stderr, "no exported checkpoint was compared, so who owns the database could have changed log and tree alike: set CHECKPOINT_DIR (now %s) to where the server writes them, and AUDIT_PUBLIC_KEYS to its public key\n",
 			t.cfg.CheckpointDir)
 	}
 	if *asIs {
 		err = writeJSON(env.stdout, report)
 	} else {
+		notes := &lines{w: env.stderr}
+		for _, warning := range report.Warnings {
+			notes.printf("note: %s", warning)
+		}
 		err = writeReport(env.stdout, report)
 	}
 	return errors.Join(err, damage(report))

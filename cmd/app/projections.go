@@ -209,20 +209,27 @@ func (p *rebuildProgress) show(now rebuild.Progress) {
 	if isTerminal(p.w) {
 		if begins {
 			p.end()
+		}
+		if p.bar == nil && now.Total > now.Done { // how far there is to go may not be known at first
 			p.bar = newProgress(p.w, now.Phase, now.Done, now.Total, things)
 		}
-		p.bar.reaches(now.Total)
-		p.bar.at(now.Done)
+		if p.bar != nil {
+			p.bar.reaches(now.Total)
+			p.bar.at(now.Done)
+		}
 	} else if begins || time.Since(p.said) >= rebuildLine {
 		p.said = time.Now()
-		fmt.Fprintf(p.w, "%s: %s\n", now.Phase, way(now, things))
+		fmt.Fprintf(p.w, "%s%s\n", now.Phase, way(now, things))
 	}
 	p.phase = now.Phase
 }
 
 // way is how far a phase is, how fast it goes and how long the rest takes, as far as these are known.
 func way(now rebuild.Progress, things string) string {
-	text := fmt.Sprintf("%d of %d %s", now.Done, max(now.Total, now.Done), things)
+	if now.Total == 0 && now.Done == 0 {
+		return ""
+	}
+	text := fmt.Sprintf(": %d of %d %s", now.Done, max(now.Total, now.Done), things)
 	if now.Rate > 0 {
 		text += fmt.Sprintf(", %.0f a second", now.Rate)
 	}
