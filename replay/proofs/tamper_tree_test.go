@@ -243,10 +243,13 @@ func TestWithoutCheckpointsAChangeIsStillFoundByTheTree(t *testing.T) {
 	if r := w.verify(t); !r.OK {
 		t.Fatalf("%+v", r)
 	}
-	w.tamper(t, changeEvent, flip("0", "65", "20"), flip("2", "0", "0"))
+	w.tamper(t, changeEvent, flip("0", "7", "1"), flip("0", "65", "20"), flip("2", "0", "0"))
 	r := w.verify(t)
 	want := []proofs.Problem{
-		{Seq: 1, UpTo: 4096, Kind: proofs.KindTree}, {Seq: 150, Kind: proofs.KindEvent}, {Seq: 4181, Kind: proofs.KindEvent},
+		{Seq: 1, UpTo: 4096, Kind: proofs.KindTree},
+		{Seq: 150, Kind: proofs.KindEvent},
+		{Seq: 450, Kind: proofs.KindTree},   // the level above agrees with the event
+		{Seq: 4181, Kind: proofs.KindEvent}, // there is nothing above it yet that could tell
 	}
 	if len(r.Problems) != len(want) {
 		t.Fatalf("%+v", r)

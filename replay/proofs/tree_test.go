@@ -127,10 +127,8 @@ func TestTheTilesAreTheSameHoweverTheLogIsCutIntoSegments(t *testing.T) {
 	want := w.wantTiles(t)
 	rapid.Check(t, func(r *rapid.T) {
 		w.forget(t)
-		for {
-			if w.projectOne(t, rapid.OneOf(rapid.IntRange(60, 68), rapid.IntRange(30, 400)).Draw(r, "segment")) == 0 {
-				break
-			}
+		segment := rapid.OneOf(rapid.IntRange(60, 68), rapid.IntRange(30, 400))
+		for w.projectOne(t, segment.Draw(r, "segment")) > 0 {
 		}
 		if !equalTiles(w.tiles(t), want) {
 			r.Fatal("the tiles are not those of package tlog")
