@@ -23,7 +23,13 @@ const (
 	// rounds bounds how often the shadow catches up before it does so with the group's checkpoint held. Each round is
 	// about what came during the one before.
 	rounds = 20
+
+	// heldSegments bounds how much is left to be built while the checkpoint is held.
+	heldSegments = 4
 )
+
+// errOutrun: the group moved on while the shadow caught up, by more than may be built while its checkpoint is held.
+var errOutrun = errors.New("the group moves on faster than what is rebuilt can follow")
 
 // segment is what one transaction takes: the models' events among all of them up to a seq.
 type segment struct {
@@ -39,7 +45,7 @@ func (r *run) catchUp(ctx context.Context) error {
 			return err
 		}
 		if position < r.position {
-			return fmt.Errorf("group %s was put back to seq %d, before what is built: run it again with restart", r.group, position)
+			return r.putBack(position)
 		}
 		if position-r.position <= int64(r.opts.Segment/10) {
 			return nil
@@ -49,6 +55,10 @@ func (r *run) catchUp(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (r *run) putBack(position int64) error {
+	return fmt.Errorf("group %s was put back to seq %d while this was built up to %d: run it again, it begins anew", r.group, position, r.position)
 }
 
 // groupPosition returns how far the live tables are: what is built never goes beyond it.
@@ -149,12 +159,12 @@ func (r *run) project(ctx context.Context, tx pgx.Tx, events []projections.Event
 
 // move keeps the position in the rebuild's row; r.position follows when that is committed.
 func (r *run) move(ctx context.Context, tx pgx.Tx, to int64) error {
-	done, err := tx.Exec(ctx, sqlMove, r.opts.Name, r.position, to)
+	done, err := tx.Exec(ctx, sqlMove, r.opts.Name, r.position, to, r.shadow)
 	if err != nil {
 		return fmt.Errorf("keep the position: %w", err)
 	}
 	if done.RowsAffected() != 1 {
-		return fmt.Errorf("the rebuild is not at seq %d any more: somebody else changed it", r.position)
+		return fmt.Errorf("the rebuild is not at seq %d any more, or its connection not as it was set up: connect to PostgreSQL itself, not to a pooler", r.position)
 	}
 	return nil
 }

@@ -130,7 +130,10 @@ func (r *run) hold(ctx context.Context, tx pgx.Tx) (position int64, err error) {
 	}
 	position = max(position, r.floor)
 	if position < r.position {
-		return 0, fmt.Errorf("group %s was put back to seq %d, before what is built: run it again with restart", r.group, position)
+		return 0, r.putBack(position)
+	}
+	if position-r.position > int64(heldSegments*r.opts.Segment) {
+		return 0, errOutrun
 	}
 	return position, nil
 }

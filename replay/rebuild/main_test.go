@@ -180,20 +180,27 @@ func (w *world) sellMany(t testing.TB, orders int) {
 	}
 }
 
-// traffic sells orders from several sides until stop is called or the test ends. It returns how many were sold.
+// traffic sells orders from several sides, up to 50 a second each, until stop is called or the test ends. It returns how
+// many were sold.
 func (w *world) traffic(t testing.TB, sides int) (stop func() (orders int)) {
 	t.Helper()
 	sold := make([]int, sides)
 	stops := make([]func(), sides)
 	for side := range sides {
 		stops[side] = parttest.Run(t, func(ctx context.Context) error {
-			for ctx.Err() == nil {
+			pace := time.NewTicker(20 * time.Millisecond)
+			defer pace.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-pace.C:
+				}
 				if _, err := w.sell(context.WithoutCancel(ctx)); err != nil {
 					return err
 				}
 				sold[side]++
 			}
-			return nil
 		})
 	}
 	return func() (orders int) {

@@ -70,12 +70,16 @@ SELECT r.name, r.position, r.program, r.started_at, r.updated_at, EXISTS (
 FROM rebuilds r ORDER BY r.name`
 
 	sqlBegun = `
-SELECT r.position, r.program, EXISTS (SELECT FROM pg_namespace WHERE nspname = $2)
-FROM rebuilds r WHERE r.name = $1`
+SELECT coalesce(r.position, -1), coalesce(r.program, ''), EXISTS (SELECT FROM pg_namespace WHERE nspname = $2)
+FROM (SELECT) one LEFT JOIN rebuilds r ON r.name = $1`
 	sqlBegin  = `INSERT INTO rebuilds (name, position, program) VALUES ($1, $2, $3)`
-	sqlMove   = `UPDATE rebuilds SET position = $3, updated_at = now() WHERE name = $1 AND position = $2`
 	sqlForget = `DELETE FROM rebuilds WHERE name = $1`
 	sqlExists = `SELECT EXISTS (SELECT FROM rebuilds WHERE name = $1)`
+
+	// The schema is looked at because what was written before in the transaction went into the live tables where it is
+	// another: a pooler may have taken the session's settings away.
+	sqlMove = `
+UPDATE rebuilds SET position = $3, updated_at = now() WHERE name = $1 AND position = $2 AND current_schema() = $4`
 
 	sqlFloor     = `SELECT floor FROM notification_floor`
 	sqlPosition  = `SELECT position FROM checkpoints WHERE group_name = $1`
@@ -177,7 +181,10 @@ SELECT statement FROM (
 	SELECT 5, a.attname, format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', t.shadow, a.attname, a.attstattarget)
 	FROM t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE a.attstattarget >= 0
 	UNION ALL
-	SELECT 6, '', format('ALTER TABLE %I.%I ATTACH PARTITION %s %s', $2::text, p.relname, t.shadow, pg_get_expr(t.relpartbound, t.oid))
+	SELECT 6, '', format('COMMENT ON TABLE %s IS %L', t.shadow, obj_description(t.oid, 'pg_class'))
+	FROM t WHERE obj_description(t.oid, 'pg_class') IS NOT NULL
+	UNION ALL
+	SELECT 7, '', format('ALTER TABLE %I.%I ATTACH PARTITION %s %s', $2::text, p.relname, t.shadow, pg_get_expr(t.relpartbound, t.oid))
 	FROM t JOIN pg_inherits i ON i.inhrelid = t.oid JOIN pg_class p ON p.oid = i.inhparent
 ) AS made(step, name, statement) ORDER BY step, name`
 

@@ -39,10 +39,12 @@ func (r *run) goOn(ctx context.Context, head int64) (whyNot string, err error) {
 	var schema bool
 	err = r.writer.QueryRow(ctx, sqlBegun, r.opts.Name, r.shadow).Scan(&position, &program, &schema)
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return "there is none to go on with", nil
 	case err != nil:
 		return "", fmt.Errorf("look for an interrupted rebuild: %w", err)
+	case position < 0 && schema: // both are made and removed together
+		return "", fmt.Errorf("schema %s is of no rebuild that is known: see what is in it, and DROP SCHEMA %[1]s CASCADE", pgx.Identifier{r.shadow}.Sanitize())
+	case position < 0:
+		return "there is none to go on with", nil
 	case r.opts.Restart:
 		return "that was asked for", nil
 	case program != r.opts.Program:

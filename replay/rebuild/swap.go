@@ -36,8 +36,15 @@ func (r *run) untilFree(ctx context.Context, do func() error) error {
 	giveUp := time.Now().Add(r.patience())
 	for wait := swapRetry; ; wait = min(2*wait, swapRetryMax) {
 		err := do()
-		if !isBusy(err) || ctx.Err() != nil {
+		outrun := errors.Is(err, errOutrun)
+		if !isBusy(err) && !outrun || ctx.Err() != nil {
 			return err
+		}
+		if outrun {
+			if time.Now().After(giveUp) {
+				return fmt.Errorf("%w; run it again when there is less to do", err)
+			}
+			continue // it catches up first
 		}
 		holders := r.holders(ctx)
 		if time.Now().Add(wait).After(giveUp) {
@@ -143,6 +150,9 @@ func (r *run) catchUpIn(ctx context.Context, tx pgx.Tx, upTo int64) error {
 		return nil
 	}
 	err := r.read(ctx, r.position, upTo, func(s segment) error { return r.project(ctx, tx, s.events) })
+	if err == nil {
+		err = r.move(ctx, tx, upTo)
+	}
 	if err != nil {
 		return fmt.Errorf("build up to seq %d: %w", upTo, err)
 	}
