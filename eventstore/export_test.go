@@ -19,6 +19,12 @@ func (s *Store) ScanPages(ctx context.Context, after, upTo, page int64, each fun
 // TellFor sets how long a group may take to tell of a failure.
 func (g *Group) TellFor(most time.Duration) { g.tellAtMost = most }
 
+// FailAt is what happens when the segment behind a checkpoint has failed.
+func (g *Group) FailAt(after int64, err error) {
+	g.failed(&segment{group: g, after: after, upTo: after + 1, handled: true}, err)
+	g.tell(false)
+}
+
 // LookUps are the statements that must go by an index whatever the planner believes.
 func LookUps() map[string]string {
 	return map[string]string{

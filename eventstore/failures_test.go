@@ -146,63 +146,34 @@ func TestAFailureIsNeitherToldNorClearedByANodeThatKnowsLess(t *testing.T) {
 	}
 }
 
-// lock holds a group's row, as another node or a rebuild does, from the moment it can be had.
-func (w *world) lock(t *testing.T, group string, asked chan<- struct{}) (held <-chan struct{}, release func()) {
-	t.Helper()
-	got, done := make(chan struct{}), make(chan struct{})
-	stop := parttest.Run(t, func(ctx context.Context) error {
-		tx, err := w.pool.Begin(ctx)
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // it only held a lock
-		close(asked)
-		if _, err := tx.Exec(ctx, `SELECT FROM checkpoints WHERE group_name = $1 FOR UPDATE`, group); err != nil {
-			return err
-		}
-		close(got)
-		<-done
-		return nil
-	})
-	return got, sync.OnceFunc(func() { close(done); stop() })
-}
-
 func TestAGroupDoesNotWaitToTellWhileItsRowIsLocked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.fill(t, 3)
-	asked := make(chan struct{})
-	var once sync.Once
-	var tries atomic.Int64
-	var held <-chan struct{}
-	var release func()
-	cfg := group("feed")
-	cfg.Poll = time.Millisecond
-	g := eventstore.NewGroup(w.pool, cfg)
-	g.TellFor(time.Hour) // whoever waits for the lock is found out
-	w.run(t, g, func(context.Context, pgx.Tx, []eventstore.Recorded) error {
-		tries.Add(1)
-		once.Do(func() { // the lock is waited for while this transaction has it, and had when this one is rolled back
-			held, release = w.lock(t, "feed", asked)
-			parttest.Await(t, "the lock to be asked for", asked)
-			parttest.Eventually(t, "the lock to be waited for", func() bool {
-				var n int
-				err := w.pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
-					WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n)
-				return err == nil && n > 0
-			})
-		})
-		return errors.New("planted fault")
+	g := eventstore.NewGroup(w.pool, group("feed"))
+	g.TellFor(time.Hour)                                              // whoever waits for the lock is found out
+	err := pgx.BeginFunc(t.Context(), w.pool, func(tx pgx.Tx) error { // as another node does, or a rebuild
+		if _, err := tx.Exec(t.Context(), `SELECT FROM checkpoints WHERE group_name = 'feed' FOR UPDATE`); err != nil {
+			return err
+		}
+		told := make(chan struct{})
+		go func() {
+			defer close(told)
+			g.FailAt(0, errors.New("planted fault"))
+		}()
+		parttest.Await(t, "the group to give up telling", told)
+		return nil
 	})
-	parttest.Eventually(t, "the first try", func() bool { return tries.Load() == 1 && g.Status().Failures == 1 })
-	parttest.Await(t, "the other to have the lock", held)
-	// It goes on looking for work, and finds none that it may do.
-	parttest.Eventually(t, "the group to go on", func() bool { return g.Status().Failures == 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
 	if s := w.told(t, "feed"); !s.none() {
 		t.Errorf("over the lock the row says %+v", s)
 	}
-	release()
-	parttest.Eventually(t, "a failure to be told", func() bool { return w.told(t, "feed").failures > 0 })
+	g.FailAt(0, errors.New("planted fault"))
+	if s := w.told(t, "feed"); s.failures != 1 || *s.seq != 1 || *s.text != "planted fault" {
+		t.Errorf("without the lock the row says %+v", s)
+	}
 }
 
 func TestAGroupGoesOnWhenItCannotTell(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -101,7 +102,13 @@ func decodeRow(row [][]byte, types map[string]string) (Recorded, error) {
 // events as the log's length has binary digits: recorded_at never falls as seq rises.
 func (s *Store) SeqAt(ctx context.Context, at time.Time) (int64, error) {
 	var low, high int64
-	if err := s.pool.QueryRow(ctx, sqlSeqAt, at.UTC()).Scan(&low, &high); err != nil {
+	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		var q pgx.Batch
+		q.Queue(sqlNoJIT)
+		q.Queue(sqlSeqAt, at.UTC()).QueryRow(func(row pgx.Row) error { return row.Scan(&low, &high) })
+		return tx.SendBatch(ctx, &q).Close()
+	})
+	if err != nil {
 		return 0, fmt.Errorf("find the last event of %s: %w", at.UTC().Format(time.RFC3339Nano), err)
 	}
 	if low != high {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -65,7 +66,7 @@ func seqs(events []eventstore.Recorded) []int64 {
 
 // same compares events by all that they hold.
 func same(a, b []eventstore.Recorded) bool {
-	return slices.EqualFunc(a, b, func(a, b eventstore.Recorded) bool { return fmt.Sprintf("%#v", a) == fmt.Sprintf("%#v", b) })
+	return slices.EqualFunc(a, b, func(a, b eventstore.Recorded) bool { return reflect.DeepEqual(a, b) })
 }
 
 func TestAScanGivesWhatTheOtherReadsGive(t *testing.T) {
