@@ -19,8 +19,10 @@ const (
 	fileSuffix = ".checkpoints"
 	// tailSize is how much of the end of a file is read to find its newest note.
 	tailSize = 64 << 10
-	// lockTry is how often a file that another program has locked is tried again. It is held for a moment only.
-	lockTry = 10 * time.Millisecond
+	// lockTry is how often a file that another program has locked is tried again. It is held for a moment only; readWithin
+	// is when a reader does without.
+	lockTry    = 10 * time.Millisecond
+	readWithin = 5 * time.Second
 )
 
 // directory is where checkpoints are exported to: a file a log, to which notes are only ever added. Several programs may
@@ -63,10 +65,15 @@ func (d directory) openToAdd(ctx context.Context, log uuid.UUID) (*exported, err
 	if err != nil {
 		return nil, fmt.Errorf("open the checkpoints: %w", err)
 	}
-	return lock(ctx, f, syscall.LOCK_EX)
+	if err := lock(ctx, f, syscall.LOCK_EX); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return &exported{f}, nil
 }
 
-// openToRead opens the file, locked against those who would add to it. nil: there is none.
+// openToRead opens the file, locked against those who would add to it if that can be had: a copy may be where nothing can
+// be locked. nil: there is no file.
 func (d directory) openToRead(ctx context.Context, log uuid.UUID) (*exported, error) {
 	f, err := os.Open(d.file(log))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,29 +82,30 @@ func (d directory) openToRead(ctx context.Context, log uuid.UUID) (*exported, er
 	if err != nil {
 		return nil, fmt.Errorf("open the checkpoints: %w", err)
 	}
-	return lock(ctx, f, syscall.LOCK_SH)
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
+	_ = lock(ctx, f, syscall.LOCK_SH)
+	return &exported{f}, nil
 }
 
-func lock(ctx context.Context, f *os.File, how int) (*exported, error) {
+func lock(ctx context.Context, f *os.File, how int) error {
 	again := time.NewTicker(lockTry)
 	defer again.Stop()
 	for {
 		err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
-		if err == nil {
-			return &exported{f}, nil
-		}
-		if errors.Is(err, syscall.EWOULDBLOCK) {
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EWOULDBLOCK):
 			select {
 			case <-ctx.Done():
-				err = fmt.Errorf("another program holds it: %w", ctx.Err())
+				return fmt.Errorf("lock %s, which another program holds: %w", f.Name(), ctx.Err())
 			case <-again.C:
-				continue
 			}
-		} else if errors.Is(err, syscall.EINTR) {
-			continue
+		default:
+			return fmt.Errorf("lock %s: %w", f.Name(), err)
 		}
-		_ = f.Close()
-		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -16,8 +18,9 @@ const (
 	defaultEvery = 10 * time.Second
 	// onDemandEvery is how often a tree that has grown is signed because somebody asks.
 	onDemandEvery = time.Second
-	// signWithin bounds one attempt to sign.
+	// signWithin bounds one attempt to sign, signAtEnd the last.
 	signWithin = 10 * time.Second
+	signAtEnd  = 5 * time.Second
 )
 
 // Notary signs checkpoints of the tree, gives proofs and verifies the log. It is safe for concurrent use. Several of them,
@@ -91,7 +94,9 @@ func (n *Notary) runSigning(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			if err := n.renew(context.WithoutCancel(ctx), 0); err != nil {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signAtEnd)
+			defer cancel()
+			if err := n.renew(ctx, 0); err != nil {
 				n.log.Debug("no checkpoint was signed at the end", "err", err)
 			}
 			return
@@ -204,6 +209,9 @@ func (n *Notary) next(ctx context.Context) (signed, error) {
 	if n.signer == nil {
 		return n.readNewest(ctx, tree)
 	}
+	if err := n.mayBegin(tree); err != nil {
+		return signed{}, &faultError{err}
+	}
 	file, err := n.dir.openToAdd(ctx, tree.log)
 	if err != nil {
 		return signed{}, &faultError{err}
@@ -270,6 +278,15 @@ func (n *Notary) continues(end tail, tree storedTree) (signed, error) {
 			ErrGone, n.dir.file(tree.log), known.N, last.N)
 	}
 	return last, nil
+}
+
+// mayBegin makes no file for a log that is refused.
+func (n *Notary) mayBegin(tree storedTree) error {
+	if _, err := os.Stat(n.dir.file(tree.log)); !errors.Is(err, fs.ErrNotExist) {
+		return nil // what is there is looked at when it is locked
+	}
+	_, err := n.continues(tail{}, tree)
+	return err
 }
 
 // noOthers refuses to begin with a log in a directory that has checkpoints of another.

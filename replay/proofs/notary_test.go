@@ -205,6 +205,9 @@ func TestANotaryRefusesATreeThatDoesNotContinueWhatItSigned(t *testing.T) {
 			if domain.CodeOf(err) != domain.CodeUnavailable || !errors.Is(err, c.want) || !errors.Is(n.Fault(), c.want) {
 				t.Errorf("%v, fault %v; want %v", err, n.Fault(), c.want)
 			}
+			if files, err := os.ReadDir(w.dir); err != nil || len(files) != 1 {
+				t.Errorf("the directory has %v, %v", files, err)
+			}
 			if now := readFile(t, file); now != changed || len(now) > len(before) {
 				t.Error("something was signed")
 			}

@@ -68,6 +68,10 @@ func TestWhatIsDoneToTheTreeIsFound(t *testing.T) {
 			statements: []string{`UPDATE merkle_tiles SET hashes = hashes || '\x00' WHERE level = 0 AND n = 2`},
 			want:       []found{{proofs.KindTree, 129, 192}}, firstBad: 129,
 		},
+		"the newest tile is longer": {
+			statements: []string{`UPDATE merkle_tiles SET hashes = hashes || '\x00' WHERE level = 0 AND n = 4`},
+			want:       []found{{proofs.KindTree, 257, 300}}, firstBad: 257,
+		},
 		"an upper tile is deleted": {
 			statements: []string{`DELETE FROM merkle_tiles WHERE level = 1`},
 			want:       []found{{proofs.KindTree, 1, 256}}, firstBad: 1,

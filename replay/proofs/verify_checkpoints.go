@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -32,6 +33,7 @@ type trail struct {
 	unequal    span   // what the first that agrees with neither tells of; none did while it is zero
 	beyond     int64  // the largest size beyond the head
 	tried      int
+	any        bool // there is something in the file
 	unsigned   bool // some could not be checked, for want of a key
 }
 
@@ -53,9 +55,7 @@ func (x *examination) openTrails(ctx context.Context, dir directory, log uuid.UU
 		x.problems.add(Problem{Kind: KindCheckpoints, Detail: err.Error()})
 		return nil
 	}
-	own := false
 	for _, id := range logs {
-		own = own || id == log
 		if id != log && len(x.trails) >= maxTrails {
 			x.problems.add(Problem{Kind: KindOtherLog, Detail: dir.file(id) + " is of another log"})
 			continue
@@ -64,8 +64,8 @@ func (x *examination) openTrails(ctx context.Context, dir directory, log uuid.UU
 			return err
 		}
 	}
-	if !own {
-		x.warn(fmt.Sprintf("%s is not there: who owns the database could have made all of it anew", dir.file(log)))
+	if !slices.ContainsFunc(x.trails, func(t *trail) bool { return t.log == log && t.any }) {
+		x.warn(fmt.Sprintf("there is no checkpoint in %s: who owns the database could have made all of it anew", dir.file(log)))
 	}
 	return nil
 }
@@ -110,6 +110,7 @@ func (x *examination) advance(t *trail) {
 			x.problems.add(Problem{Kind: KindCheckpoints, Detail: fmt.Sprintf("%s can't be read: %v", t.file.file.Name(), err)})
 			return
 		}
+		t.any = true
 		where := fmt.Sprintf("%s, bytes %d to %d", t.file.file.Name(), p.offset, p.end)
 		if p.note == "" {
 			x.problems.add(Problem{Kind: KindCheckpoints, Detail: where + ": there is no checkpoint that can be read"})

@@ -16,8 +16,10 @@ import (
 
 const (
 	// scanAtOnce is how many events are asked for at once: so many that it does not show, and so few that a head that was
-	// set to an absurd number is found out.
+	// set to an absurd number is found out. Behind a gap it is scanLeast, and twice as many each time that there is none:
+	// a scan that ends early has been given all it asked for nevertheless.
 	scanAtOnce    = 1_000_000
+	scanLeast     = 64
 	progressEvery = 8192
 )
 
@@ -64,15 +66,21 @@ func (x *examination) close() {
 
 // readEvents reads the log up to a seq. It goes on behind gaps.
 func (x *examination) readEvents(ctx context.Context, upTo int64) error {
+	atOnce := int64(scanAtOnce)
 	for x.at < upTo {
-		err := x.store.Scan(ctx, x.at, min(x.at+scanAtOnce, upTo), func(e eventstore.Recorded) error {
+		err := x.store.Scan(ctx, x.at, min(x.at+atOnce, upTo), func(e eventstore.Recorded) error {
 			return x.event(ctx, e, upTo)
 		})
 		gap := (*eventstore.GapError)(nil)
-		switch {
-		case err == nil:
-		case !errors.As(err, &gap):
+		if err == nil {
+			atOnce = min(2*atOnce, scanAtOnce)
+			continue
+		}
+		if !errors.As(err, &gap) {
 			return err
+		}
+		atOnce = scanLeast
+		switch {
 		case gap.Got == 0:
 			next, err := x.nextSeq(ctx)
 			if err != nil {

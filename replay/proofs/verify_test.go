@@ -153,6 +153,19 @@ func TestWhatCouldNotBeCheckedIsSaid(t *testing.T) {
 	}
 }
 
+func TestALogWithHolesIsReadToTheEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(t, 1000)
+	w.project(t, 1000)
+	w.sign(t)
+	w.tamper(t, `DELETE FROM events WHERE seq % 3 = 0`, `UPDATE events SET type = 'x' WHERE seq = 998`)
+	r := w.verify(t)
+	if r.OK || r.Events != 667 || *r.FirstBadSeq != 3 || len(r.Problems) != 100 || len(r.Warnings) == 0 {
+		t.Errorf("%d events, the first bad is %d: %d problems, %v", r.Events, *r.FirstBadSeq, len(r.Problems), r.Warnings)
+	}
+}
+
 func TestAVerificationThatIsBrokenOffIsNoReport(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

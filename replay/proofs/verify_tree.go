@@ -133,7 +133,7 @@ func (t *treeCheck) compare(level int, n int64, ours []byte) error {
 		t.suspect(span{first<<shift + 1, (last + 1) << shift}, KindTree, what)
 	}
 	if len(stored) > tileBytes || len(stored)%tlog.HashSize != 0 {
-		t.suspect(span{(n*tileWidth)<<shift + 1, ((n + 1) * tileWidth) << shift}, KindTree,
+		t.suspect(span{(n*tileWidth)<<shift + 1, (n*tileWidth + int64(len(ours)/tlog.HashSize)) << shift}, KindTree,
 			fmt.Sprintf("tile %d of level %d has %d bytes", n, level, len(stored)))
 	}
 	same := true
@@ -149,7 +149,7 @@ func (t *treeCheck) compare(level int, n int64, ours []byte) error {
 			t.blameTree(covers, fmt.Sprintf("tile %d of level %d was changed: the level above it agrees with the events", child, level-1))
 		case level > 0 && !matches:
 			same = false
-			if !differs || theirs != tlog.Hash(stored[at:at+tlog.HashSize]) {
+			if theirs != tlog.Hash(stored[at:at+tlog.HashSize]) {
 				t.suspect(covers, KindTree, fmt.Sprintf("tile %d of level %d is not what follows from the level below it", n, level))
 			}
 		}
