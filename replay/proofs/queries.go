@@ -13,17 +13,17 @@ INSERT INTO merkle_tiles AS t (level, n, hashes)
 SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bytea[])
 ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes WHERE length(excluded.hashes) > length(t.hashes)`
 
-	// The log's head, the group's checkpoint and the edge of the tree, in the snapshot of one statement.
+	// The log's head, the group's checkpoint and the edge of the tree, in the snapshot of one statement. Without the limits
+	// the planner believes that there are a thousand heads, and compiles the statement each time for a second.
 	sqlTree = `
 SELECT h.log_id, h.seq, c.position, e.recorded_at, t.level, t.n, t.hashes
-FROM log_head h
-CROSS JOIN checkpoints c
+FROM (SELECT log_id, seq FROM log_head LIMIT 1) h
+CROSS JOIN (SELECT position FROM checkpoints WHERE group_name = 'proofs' LIMIT 1) c
 LEFT JOIN events e ON e.seq = c.position
 LEFT JOIN LATERAL (
 	SELECT l.level, newest.n, newest.hashes FROM generate_series(0, 10) AS l(level)
 	CROSS JOIN LATERAL (SELECT n, hashes FROM merkle_tiles WHERE level = l.level ORDER BY n DESC LIMIT 1) newest
 ) t ON true
-WHERE c.group_name = 'proofs'
 ORDER BY t.level`
 
 	sqlReadTiles = `

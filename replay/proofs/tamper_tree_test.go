@@ -107,6 +107,14 @@ func TestWhatIsDoneToTheTreeIsFound(t *testing.T) {
 			},
 			want: []found{{proofs.KindEvent, 129, 192}}, firstBad: 129,
 		},
+		"an event under two checkpoints, with its leaf made to match": {
+			statements: []string{`CREATE TABLE kept AS SELECT * FROM merkle_tiles`, `UPDATE events SET data = data - 'note' WHERE seq = 70`},
+			then: func(t *testing.T, w *world) {
+				deriveAnew(t, w)
+				w.tamper(t, `UPDATE merkle_tiles t SET hashes = kept.hashes FROM kept WHERE (t.level, t.n) = (kept.level, kept.n) AND t.level > 0`)
+			},
+			want: []found{{proofs.KindEvent, 65, 128}}, firstBad: 65,
+		},
 		"it follows from events that were changed": {
 			statements: []string{changeEvent}, then: deriveAnew,
 			want: []found{{proofs.KindCheckpoint, 101, 200}}, firstBad: 101,
