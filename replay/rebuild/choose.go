@@ -19,7 +19,7 @@ func Choose(name string) ([]projections.ReadModel, error) {
 	names := make([]string, len(all))
 	for i, m := range all {
 		if m.Name == name {
-			return all[i : i+1], nil
+			return []projections.ReadModel{m}, nil
 		}
 		names[i] = m.Name
 	}

@@ -3,6 +3,8 @@ package rebuild
 import (
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Statements are all that a test can prepare against the schema.
@@ -24,5 +26,11 @@ func Statements() map[string]string {
 // WithPatience returns options with which a rebuild gives up sooner when the tables are in use.
 func (o Options) WithPatience(d time.Duration) Options {
 	o.patience = d
+	return o
+}
+
+// WithDial returns options with which a rebuild connects in another way.
+func (o Options) WithDial(dial pgconn.DialFunc) Options {
+	o.dial = dial
 	return o
 }

@@ -1,10 +1,13 @@
 package rebuild_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -191,6 +194,56 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 
 	w.wantNothingLeft(t)
 }
 
+// cutConn loses the connection when the swap is committed: before the server hears of it, or after.
+type cutConn struct {
+	net.Conn
+	deliver  bool
+	swapping bool
+	cuts     *atomic.Int64
+}
+
+func (c *cutConn) Write(b []byte) (int, error) {
+	c.swapping = c.swapping || bytes.Contains(b, []byte("DROP SCHEMA \"rebuild_"))
+	if !c.swapping || !bytes.Contains(b, []byte("commit\x00")) {
+		return c.Conn.Write(b)
+	}
+	c.cuts.Add(1)
+	if c.deliver {
+		if _, err := c.Conn.Write(b); err != nil {
+			return 0, err
+		}
+		// One byte of the answer: the server is at work on what it was sent.
+		if _, err := c.Read(make([]byte, 1)); err != nil {
+			return 0, err
+		}
+	}
+	_ = c.Close()
+	return len(b), nil // as the kernel says of what it has taken and the network then loses
+}
+
+func TestASwapWhoseCommitIsLostIsFoundOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.project(t)
+	w.open(t)
+	w.sellMany(t, 5)
+	w.waitFor(t)
+	for _, deliver := range []bool{true, false} {
+		var cuts atomic.Int64
+		r, err := w.tryRebuild(t.Context(), "orders", rebuild.Options{}.WithDial(func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return &cutConn{Conn: conn, deliver: deliver, cuts: &cuts}, err
+		}))
+		if (err == nil) != deliver || r.Swapped != deliver || cuts.Load() != 1 {
+			t.Errorf("a commit that the server heard of (%v): %+v, %v; %d were lost", deliver, r, err, cuts.Load())
+		}
+	}
+	if r := w.rebuild(t, "orders", rebuild.Options{}); r.ContinuedFrom == 0 || !r.Swapped {
+		t.Errorf("run again: %+v", r)
+	}
+	w.wantNothingLeft(t)
+}
+
 // model is a read model of the business that a test has something to do with.
 func model(project func(ctx context.Context, tx pgx.Tx, events []projections.Event) error) []projections.ReadModel {
 	return []projections.ReadModel{{
@@ -217,29 +270,27 @@ func TestAModelThatFailsSaysAtWhichEventAndKeepsWhatIsBefore(t *testing.T) {
 		"returns an error": func() error { return errors.New("broken") },
 		"panics":           func() error { panic("broken") },
 	} {
-		t.Run(what, func(t *testing.T) {
-			failing := true
-			models := model(func(ctx context.Context, tx pgx.Tx, events []projections.Event) error {
-				for _, e := range events {
-					if e.Seq == bad && failing {
-						return fail()
-					}
+		failing := true
+		models := model(func(ctx context.Context, tx pgx.Tx, events []projections.Event) error {
+			for _, e := range events {
+				if e.Seq == bad && failing {
+					return fail()
 				}
-				return projections.Business{}.Project(ctx, tx, events)
-			})
-			_, err := rebuild.Run(t.Context(), w.url, models, rebuild.Options{Name: "own"})
-			if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("seq %d, order.assigned of order/", bad)) || !strings.Contains(err.Error(), "broken") {
-				t.Errorf("got %v, want the event at %d named", err, bad)
 			}
-			if kept := value[int64](t, w, `SELECT position FROM rebuilds WHERE name = 'own'`); kept >= bad || kept < bad-30 {
-				t.Errorf("kept up to seq %d, it fails at %d", kept, bad)
-			}
-			failing = false
-			r, err := rebuild.Run(t.Context(), w.url, models, rebuild.Options{Name: "own"})
-			if err != nil || !r.Swapped || r.ContinuedFrom == 0 || r.Different != 0 {
-				t.Errorf("when it works again: %+v, %v", r, err)
-			}
+			return projections.Business{}.Project(ctx, tx, events)
 		})
+		_, err := rebuild.Run(t.Context(), w.url, models, rebuild.Options{Name: "own"})
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("seq %d, order.assigned of order/", bad)) || !strings.Contains(err.Error(), "broken") {
+			t.Errorf("it %s: got %v, want the event at %d named", what, err, bad)
+		}
+		if kept := value[int64](t, w, `SELECT position FROM rebuilds WHERE name = 'own'`); kept >= bad || kept < bad-30 {
+			t.Errorf("it %s: kept up to seq %d, it fails at %d", what, kept, bad)
+		}
+		failing = false
+		r, err := rebuild.Run(t.Context(), w.url, models, rebuild.Options{Name: "own"})
+		if err != nil || !r.Swapped || r.ContinuedFrom == 0 || r.Different != 0 {
+			t.Errorf("when it works again: %+v, %v", r, err)
+		}
 	}
 }
 

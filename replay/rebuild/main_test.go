@@ -276,5 +276,18 @@ func shown(differences []rebuild.Difference) string {
 	return s.String()
 }
 
-// soon is a patience that a test can wait for.
-const soon = 2 * time.Second
+// onWarning calls do at each warning of a rebuild.
+func onWarning(do func()) *slog.Logger { return slog.New(warned(do)) }
+
+type warned func()
+
+func (warned) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+func (w warned) Handle(context.Context, slog.Record) error {
+	w()
+	return nil
+}
+
+func (w warned) WithAttrs([]slog.Attr) slog.Handler { return w }
+
+func (w warned) WithGroup(string) slog.Handler { return w }

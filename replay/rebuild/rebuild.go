@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orderlog/orderlog/eventstore"
@@ -47,7 +48,8 @@ type Options struct {
 	// Logger: nil discards.
 	Logger *slog.Logger
 
-	patience time.Duration // how long to try while the tables are in use; 0: 5 minutes
+	patience time.Duration   // how long to try while the tables are in use; 0: 5 minutes
+	dial     pgconn.DialFunc // nil: the usual
 }
 
 // Progress is how far a rebuild is.
@@ -122,6 +124,9 @@ func Run(ctx context.Context, databaseURL string, models []projections.ReadModel
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return Result{}, errors.New("the database's address can't be read") // not shown: it may hold a password
+	}
+	if opts.dial != nil {
+		config.ConnConfig.DialFunc = opts.dial
 	}
 	p, err := inspect(ctx, config.ConnConfig, tables, opts)
 	if err != nil {

@@ -129,7 +129,7 @@ func (r *run) clearWay(ctx context.Context) error {
 	for _, table := range r.tables {
 		for _, quoted := range []string{r.liveTable(table), r.shadowTable(table)} {
 			err := r.inTx(ctx, func(tx pgx.Tx) error {
-				if _, err := tx.Exec(ctx, sqlLockTimeout, milliseconds(max(10*time.Second, 3*r.deadlock))); err != nil {
+				if _, err := tx.Exec(ctx, sqlLockTimeout, milliseconds(min(max(10*time.Second, 3*r.deadlock), r.patience()))); err != nil {
 					return err
 				}
 				_, err := tx.Exec(ctx, "LOCK TABLE "+quoted+" IN SHARE UPDATE EXCLUSIVE MODE")
