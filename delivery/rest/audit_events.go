@@ -103,18 +103,21 @@ type auditEvent struct {
 }
 
 func (s *server) auditEvents(api huma.API, tags []string) {
-	page := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[list[auditEvent]](), true, "")
-	lines := &huma.Schema{Type: huma.TypeString, Description: "An item of the page's items a line, each ended by a line feed."}
+	schemas := api.OpenAPI().Components.Schemas
+	content := map[string]*huma.MediaType{jsonType: {Schema: schemas.Schema(reflect.TypeFor[list[auditEvent]](), true, "")}}
+	for _, lines := range ndjsonTypes {
+		content[lines] = &huma.MediaType{Schema: schemas.Schema(reflect.TypeFor[auditEvent](), true, "")}
+	}
 	register(s, api, huma.Operation{
 		OperationID: "search-events", Method: http.MethodGet, Path: prefix + "/audit/events", Tags: tags,
 		Summary: "Events of the log, in order of seq",
-		Description: "A page; or, with Accept: " + ndjsonType + ", an export: a stream of all of them, one a line, up to where the log " +
+		Description: "A page; or, with Accept: " + ndjsonType + " (or application/ndjson), an export: a stream of all of them, one a line, up to where the log " +
 			"was when it began. The items of a page and the lines of an export are the canonical bytes of the events, of which the leaves " +
 			"of the Merkle tree are made: an event is the same wherever it is read, byte for byte.\n\n" +
 			"An export that cannot be brought to its end is broken off, which any client for HTTP reports. Go on after the seq of the last " +
 			"whole line. A node makes 4 exports at a time.",
 		Responses: map[string]*huma.Response{
-			"200": {Description: "The events.", Content: map[string]*huma.MediaType{jsonType: {Schema: page}, ndjsonType: {Schema: lines}}},
+			"200": {Description: "The events: a page; or lines, each of which is an event as the schema of " + ndjsonType + " has it.", Content: content},
 			"503": {Description: "overloaded: as many exports are under way as the node makes at a time. projection_behind, unavailable."},
 		},
 		RejectUnknownQueryParameters: true,
@@ -155,20 +158,23 @@ func (s *server) searchEvents(ctx context.Context, _ *call, in *eventsInput) (*e
 
 // exportEvents settles what an export has before it begins: whether the query is one, and where it ends.
 func (s *server) exportEvents(ctx context.Context, q replay.Query, in *eventsInput) (*eventsAnswer, error) {
-	q.Limit = 1
-	found, err := s.cfg.Audit.Events(ctx, q)
+	first := q
+	first.Limit = 1
+	found, err := s.cfg.Audit.Events(ctx, first)
 	if err != nil {
 		return nil, err
 	}
 	if q.To == 0 || q.To > found.Seq {
 		q.To = found.Seq
 	}
-	if len(found.Events) == 0 {
-		q.To = q.After // nothing is there to be walked over
-	}
 	return &eventsAnswer{Seq: found.Seq, Body: func(ctx huma.Context) {
 		r, w := humago.Unwrap(ctx)
 		w.Header().Add("Vary", "Accept")
-		s.export(w, r, in.lines, func(ctx context.Context, out *export) error { return s.walk(ctx, q, in.Limit, out) })
+		s.export(w, r, in.lines, func(ctx context.Context, out handOver) error {
+			if len(found.Events) == 0 { // and To is perhaps 0, which means no end
+				return nil
+			}
+			return s.walk(ctx, q, in.Limit, out)
+		})
 	}}, nil
 }

@@ -30,15 +30,19 @@ var (
 	errClientLeft = errors.New("the client left")
 )
 
-// export writes lines to a client. It is safe for concurrent use.
+// handOver gives lines away to be sent; they must not be touched any more. An error says that nothing is sent any more.
+type handOver func(lines []byte) error
+
+// export sends lines to a client.
 type export struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	lines   chan []byte   // closed after the last ones
+	over    chan struct{} // closed when nothing is sent any more; what follows belongs to who sends until then
 
-	mu    sync.Mutex // held while something is written
-	buf   []byte
-	begun bool
-	err   error // of the write that failed: the client is gone, or does not read
+	waiting []byte
+	begun   bool
+	err     error // of the write that failed: the client is gone, or does not read
 
 	deadline sync.Mutex
 	stopped  bool
@@ -46,7 +50,7 @@ type export struct {
 
 // export sends what a walk finds. The request's time limit does not hold for it: it ends with the walk, when the client
 // leaves or does not read, or when the node drains.
-func (s *server) export(w http.ResponseWriter, r *http.Request, contentType string, walk func(context.Context, *export) error) {
+func (s *server) export(w http.ResponseWriter, r *http.Request, contentType string, walk func(context.Context, handOver) error) {
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(http.StatusOK)
@@ -58,13 +62,13 @@ func (s *server) export(w http.ResponseWriter, r *http.Request, contentType stri
 		return
 	}
 	defer func() { <-s.exports }()
-	out := &export{w: w, control: http.NewResponseController(w)}
+	out := &export{w: w, control: http.NewResponseController(w), lines: make(chan []byte), over: make(chan struct{})}
 	w.Header().Set("Content-Type", contentType)
 	err := s.run(r.Context(), out, walk)
 	if err == nil {
 		return
 	}
-	if out.begun {
+	if out.begun || errors.Is(err, errClientLeft) {
 		s.tellBrokenOff(r.Context(), out, err)
 		panic(http.ErrAbortHandler) // an export cut short must not look whole
 	}
@@ -109,23 +113,28 @@ func (s *server) beginExport() error {
 }
 
 // run walks and sends, and returns when both are over. The error is nil when all of it was handed to the client.
-func (s *server) run(ctx context.Context, out *export, walk func(context.Context, *export) error) error {
-	c := callOf(ctx)
+func (s *server) run(ctx context.Context, out *export, walk func(context.Context, handOver) error) error {
 	free, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	var beside sync.WaitGroup
-	beside.Go(func() { s.watch(free, cancel, c.left, out) })
-	beside.Go(func() { out.keepFlushing(free, cancel) })
-	err := walk(free, out)
-	cause := context.Cause(free)
-	cancel(nil)
-	beside.Wait()
+	defer beside.Wait()
+	defer cancel(nil)
+	beside.Go(func() { s.watch(free, cancel, callOf(ctx).left, out) })
+	beside.Go(func() { out.send(free, cancel) })
+	err := walk(free, func(lines []byte) error {
+		select {
+		case out.lines <- lines:
+			return nil
+		case <-free.Done():
+			return context.Cause(free)
+		}
+	})
 	if err == nil {
-		err = out.flush()
+		close(out.lines)
+	} else {
+		cancel(err)
 	}
-	if err != nil && cause != nil {
-		err = cause // what failed after that failed for it
-	}
-	return err
+	<-out.over
+	return context.Cause(free) // what came first: of an error of the walk perhaps only the consequence is seen here
 }
 
 // watch ends an export for which nobody waits any more, or no longer may.
@@ -140,64 +149,49 @@ func (s *server) watch(ctx context.Context, cancel context.CancelCauseFunc, left
 	}
 }
 
-// keepFlushing sends what was found while nothing else is: events that are far apart do not wait for each other.
-func (e *export) keepFlushing(ctx context.Context, cancel context.CancelCauseFunc) {
+// send sends what is handed over: when it is enough, or has waited long enough, as it may where events are far apart.
+func (e *export) send(ctx context.Context, cancel context.CancelCauseFunc) {
+	defer close(e.over)
 	tick := time.NewTicker(exportPause)
 	defer tick.Stop()
-	for {
+	for more := true; more && e.err == nil; {
+		var lines []byte
 		select {
+		case lines, more = <-e.lines:
+			if e.waiting = append(e.waiting, lines...); more && len(e.waiting) < exportPiece {
+				continue
+			}
+		case <-tick.C:
 		case <-ctx.Done():
 			return
-		case <-tick.C:
-			if err := e.flush(); err != nil {
-				cancel(err)
-				return
-			}
+		}
+		if e.err = e.write(); e.err != nil {
+			cancel(e.err)
 		}
 	}
 }
 
-// write adds whole lines, and sends what has gathered when it is enough.
-func (e *export) write(lines []byte) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.buf = append(e.buf, lines...)
-	if len(e.buf) < exportPiece {
-		return e.err
-	}
-	return e.send()
-}
-
-// flush sends what has gathered; the beginning of the answer also when that is nothing.
-func (e *export) flush() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.begun && len(e.buf) == 0 {
-		return e.err
-	}
-	return e.send()
-}
-
-func (e *export) send() error {
-	if e.err != nil {
-		return e.err
+// write writes what waits, and at first that there is an answer.
+func (e *export) write() error {
+	if e.begun && len(e.waiting) == 0 {
+		return nil
 	}
 	e.begun = true
-	for rest := e.buf; ; {
+	for rest := e.waiting; ; {
 		piece := rest[:min(len(rest), exportPiece)]
 		e.extend()
-		if _, e.err = e.w.Write(piece); e.err != nil {
-			return e.err
+		if _, err := e.w.Write(piece); err != nil {
+			return err
 		}
 		if rest = rest[len(piece):]; len(rest) == 0 {
 			break
 		}
 	}
-	e.buf = e.buf[:0]
+	e.waiting = e.waiting[:0]
 	if err := e.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		e.err = err
+		return err
 	}
-	return e.err
+	return nil
 }
 
 // extend gives the client its time for the next piece. Not every writer has a deadline.
@@ -217,8 +211,8 @@ func (e *export) stop() {
 	_ = e.control.SetWriteDeadline(time.Now())
 }
 
-// walk hands the events of a query to an export, up to a limit unless that is 0.
-func (s *server) walk(ctx context.Context, q replay.Query, limit int64, out *export) error {
+// walk hands over the events of a query, a line each, up to a limit unless that is 0.
+func (s *server) walk(ctx context.Context, q replay.Query, limit int64, out handOver) error {
 	if len(q.Types) > 0 || q.Stream != "" || q.Actor != "" || !q.Since.IsZero() || !q.Until.IsZero() {
 		return s.walkFiltered(ctx, q, limit, out)
 	}
@@ -228,13 +222,11 @@ func (s *server) walk(ctx context.Context, q replay.Query, limit int64, out *exp
 	return s.walkAll(ctx, q, out)
 }
 
-func (s *server) walkFiltered(ctx context.Context, q replay.Query, limit int64, out *export) error {
+func (s *server) walkFiltered(ctx context.Context, q replay.Query, limit int64, out handOver) error {
 	enough := errors.New("enough")
-	var line []byte
 	var n int64
 	err := s.cfg.Audit.Each(ctx, q, func(e eventstore.Recorded) error {
-		line = append(e.AppendCanonical(line[:0]), '\n')
-		if err := out.write(line); err != nil {
+		if err := out(append(e.AppendCanonical(nil), '\n')); err != nil {
 			return err
 		}
 		if n++; n == limit {
@@ -248,28 +240,27 @@ func (s *server) walkFiltered(ctx context.Context, q replay.Query, limit int64, 
 	return err
 }
 
-// walkAll reads in steps, each of which is over before it is handed on: a connection to the database would be held, and a
-// statement kept open, for as long as a slow client takes.
-func (s *server) walkAll(ctx context.Context, q replay.Query, out *export) error {
-	var lines []byte
+// walkAll reads in steps, each of which is over before it is handed over: a connection to the database would be held, and
+// a statement kept open, for as long as a slow client takes.
+func (s *server) walkAll(ctx context.Context, q replay.Query, out handOver) error {
 	for to := q.To; q.After < to; q.After = q.To {
 		q.To = min(q.After+walkStep, to)
+		var lines []byte
 		err := s.cfg.Audit.Each(ctx, q, func(e eventstore.Recorded) error {
 			lines = append(e.AppendCanonical(lines), '\n')
 			if len(lines) < walkBytes {
 				return nil
 			}
-			err := out.write(lines)
-			lines = lines[:0]
-			return err
+			full := lines
+			lines = nil
+			return out(full)
 		})
 		if err == nil {
-			err = out.write(lines)
+			err = out(lines)
 		}
 		if err != nil {
 			return err
 		}
-		lines = lines[:0]
 	}
 	return nil
 }

@@ -69,8 +69,29 @@ func (c *Checker) Check(method, target string, status int, header http.Header, b
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, target, err)
 	}
+	if strings.HasSuffix(header.Get("Content-Type"), "ndjson") {
+		return c.checkLines(request, status, header, body)
+	}
+	return c.check(request, method, status, header, body)
+}
+
+// checkLines looks at each line of JSON by itself: it is what the schema describes. There may be none.
+func (c *Checker) checkLines(request *http.Request, status int, header http.Header, body []byte) error {
+	for line := range bytes.Lines(body) {
+		if err := c.check(request, request.Method, status, header, line); err != nil {
+			return err
+		}
+		if line[len(line)-1] != '\n' {
+			return fmt.Errorf("the answer %d to %s %s is cut off within a line: %s", status, request.Method, request.URL, line)
+		}
+	}
+	return nil
+}
+
+func (c *Checker) check(request *http.Request, method string, status int, header http.Header, body []byte) error {
 	answer := &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(bytes.NewReader(body)), Request: request}
 	valid, faults := c.answers.ValidateHttpResponse(request, answer)
+	var err error
 	switch {
 	case valid && len(body) == 0 && header.Get("Content-Type") != "":
 		err = errors.New("it is empty") // which the validator takes for a body that need not be there
@@ -84,7 +105,7 @@ func (c *Checker) Check(method, target string, status int, header http.Header, b
 		err = c.checkProblem(header, body)
 	}
 	if err != nil {
-		return fmt.Errorf("the answer %d to %s %s is not as described: %w\n%s", status, method, target, err, body)
+		return fmt.Errorf("the answer %d to %s %s is not as described: %w\n%s", status, method, request.URL, err, body)
 	}
 	return nil
 }

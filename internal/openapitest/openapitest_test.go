@@ -17,7 +17,10 @@ const document = `{
         "responses": {
           "200": {
             "description": "A dish", "headers": {"X-Seq": {"required": true, "schema": {"type": "integer"}}},
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Dish"}}}
+            "content": {
+              "application/json": {"schema": {"$ref": "#/components/schemas/Dish"}},
+              "application/x-ndjson": {"schema": {"$ref": "#/components/schemas/Dish"}}
+            }
           },
           "default": {"description": "No", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
         }
@@ -50,6 +53,7 @@ const (
 	path     = "/dishes/0190c0de-0000-7000-8000-000000000001"
 	dish     = `{"id":"0190c0de-0000-7000-8000-000000000001","price":9000,"note":null}`
 	asJSON   = "Content-Type: application/json"
+	asLines  = "Content-Type: application/x-ndjson"
 	refusal  = "Content-Type: application/problem+json"
 	seqOf42  = "X-Seq: 42"
 	noRights = `{"code":"forbidden"}`
@@ -68,6 +72,8 @@ func TestAnswersThatAreAsDescribed(t *testing.T) {
 		"with a query, on a host":       {"GET", "http://kitchen.example:5000" + path + "?x=1", 200, []string{asJSON, seqOf42}, dish},
 		"a refusal":                     {"GET", path, 403, []string{refusal}, noRights},
 		"nothing, as asked for by HEAD": {"HEAD", path, 200, []string{asJSON, seqOf42}, ""},
+		"a line a dish":                 {"GET", path, 200, []string{asLines, seqOf42}, dish + "\n" + dish + "\n"},
+		"no dishes, and so no line":     {"GET", path, 200, []string{asLines, seqOf42}, ""},
 		"gone":                          {"DELETE", path, 204, nil, ""},
 		"a page that is not described":  {"GET", "/docs", 200, []string{"Content-Type: text/html"}, "<html>"},
 		"a refusal of nothing":          {"GET", "/nothing", 404, []string{refusal}, noRights},
@@ -102,6 +108,9 @@ func TestAnswersThatAreNot(t *testing.T) {
 		"another content type":          {"GET", path, 200, []string{"Content-Type: text/html", seqOf42}, dish, "text/html"},
 		"no content":                    {"GET", path, 200, []string{asJSON, seqOf42}, "", ""},
 		"no JSON":                       {"GET", path, 200, []string{asJSON, seqOf42}, `{"id"`, ""},
+		"a second line with a fault":    {"GET", path, 200, []string{asLines, seqOf42}, dish + "\n" + strings.Replace(dish, "9000", "null", 1) + "\n", "null"},
+		"a line that does not end":      {"GET", path, 200, []string{asLines, seqOf42}, dish + "\n" + dish, "cut off"},
+		"lines without a header":        {"GET", path, 200, []string{asLines}, dish + "\n", "X-Seq"},
 		"a refusal without code":        {"GET", path, 403, []string{refusal}, `{}`, "code"},
 		"a refusal as plain JSON":       {"GET", path, 403, []string{asJSON}, noRights, "application/json"},
 		"a status nobody described":     {"DELETE", path, 404, []string{refusal}, noRights, "404"},
