@@ -28,6 +28,9 @@ func TestTheHistoryOfAnOrderHasAllThatHappenedToIt(t *testing.T) {
 		last = n.Seq
 		if n.Type == "inbox.entered" {
 			told = append(told, n.Summary)
+			if n.Reason != "" {
+				t.Errorf("%q is why %q", n.Reason, n.Summary) // it is what was told
+			}
 			continue
 		}
 		got = append(got, strings.TrimSpace(fmt.Sprintf("%s: %s %s", n.Actor.UserID, n.Summary, n.Reason)))

@@ -40,6 +40,8 @@ func shown() []replay.Entry {
 	for i := range 4 {
 		add(int64(14+i), time.Minute+time.Duration(i)*time.Second, raj, "courier.located", "Courier raj at 52.37400, 4.8897"+string(rune('0'+i)), "")
 	}
+	sam := replay.Actor{UserID: "sam", Role: "delivery"}
+	add(18, 64*time.Second, sam, "courier.located", "Courier sam at 52.37500, 4.88970", "")
 	add(19, 65*time.Second, replay.Actor{UserID: "a very long name of an admin", Role: "admin"}, "order.assigned", "Reassigned from raj to sam", "")
 	add(20, 66*time.Second, raj, "courier.located", "Courier raj at 52.37400, 4.88979", "")
 	for i := range 2 { // on two days
