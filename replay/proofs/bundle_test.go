@@ -178,16 +178,19 @@ func TestABundleThatSaysSomethingElseIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(b *bundled){
-		"an event is left out":           func(b *bundled) { b.Events = slices.Delete(b.Events, 3, 4) },
-		"the last event is left out":     func(b *bundled) { b.Events = b.Events[:len(b.Events)-1] },
-		"all events are left out":        func(b *bundled) { b.Events = []another{} },
-		"the order is changed":           func(b *bundled) { b.Events[3], b.Events[4] = b.Events[4], b.Events[3] },
-		"an event is there twice":        func(b *bundled) { b.Events = slices.Insert(b.Events, 3, b.Events[3]) },
-		"another's event is slipped in":  func(b *bundled) { b.Events = slices.Insert(b.Events, 1, theirs.Events[0]) },
-		"another's instead of one":       func(b *bundled) { b.Events[0] = theirs.Events[0] },
-		"the proof of another event":     func(b *bundled) { b.Events[0].Proof = b.Events[1].Proof },
-		"no proof":                       func(b *bundled) { b.Events[0].Proof = []string{} },
-		"the checkpoint of another log":  func(b *bundled) { b.Checkpoint = ofOtherLog.Checkpoint },
+		"an event is left out":          func(b *bundled) { b.Events = slices.Delete(b.Events, 3, 4) },
+		"the last event is left out":    func(b *bundled) { b.Events = b.Events[:len(b.Events)-1] },
+		"all events are left out":       func(b *bundled) { b.Events = []another{} },
+		"the order is changed":          func(b *bundled) { b.Events[3], b.Events[4] = b.Events[4], b.Events[3] },
+		"an event is there twice":       func(b *bundled) { b.Events = slices.Insert(b.Events, 3, b.Events[3]) },
+		"another's event is slipped in": func(b *bundled) { b.Events = slices.Insert(b.Events, 1, theirs.Events[0]) },
+		"another's instead of one":      func(b *bundled) { b.Events[0] = theirs.Events[0] },
+		"the proof of another event":    func(b *bundled) { b.Events[0].Proof = b.Events[1].Proof },
+		"no proof":                      func(b *bundled) { b.Events[0].Proof = []string{} },
+		"the checkpoint of another log": func(b *bundled) { b.Checkpoint = ofOtherLog.Checkpoint },
+		"a checkpoint of these events under another log's id": func(b *bundled) {
+			b.Checkpoint = resign(t, w.key, strings.Replace(b.Checkpoint, b.Log, ofOtherLog.Log, 1))
+		},
 		"the manifest of another order":  func(b *bundled) { b.Manifest = theirs.Manifest },
 		"the checkpoint as the manifest": func(b *bundled) { b.Manifest = b.Checkpoint },
 		"the manifest as the checkpoint": func(b *bundled) { b.Checkpoint = b.Manifest },
