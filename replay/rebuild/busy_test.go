@@ -92,7 +92,8 @@ func TestASwapIsMadeWhenTheTablesAreFreeAgain(t *testing.T) {
 	}
 }
 
-// A reader that has one of the tables and wants another, while the swap has that and wants the first: the swap gives way.
+// A reader that has the last of the tables waits for the first, which the swap has, and only then the swap comes to wait
+// for the last: PostgreSQL would find that the reader waited for longer, and end its statement. The swap gives way before.
 func TestNoReaderEverLosesADeadlock(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -100,30 +101,28 @@ func TestNoReaderEverLosesADeadlock(t *testing.T) {
 	w.open(t)
 	w.sellMany(t, 5)
 	w.waitFor(t)
-	reader := w.session(t, `SELECT FROM inbox_readers`) // which the swap locks last
-	blocked := make(chan error, 1)
-	var tried atomic.Bool
-	go func() { // when the swap holds the other table
-		defer close(blocked)
-		for !tried.Load() {
-			var locked bool
-			err := w.pool.QueryRow(context.WithoutCancel(t.Context()), `
-SELECT EXISTS (SELECT FROM pg_locks WHERE relation = to_regclass('public.inbox_view') AND mode = 'AccessExclusiveLock' AND granted)`).Scan(&locked)
-			if err != nil {
-				blocked <- err
-				return
+	between, reader := w.session(t, `SELECT FROM orders_view`), w.session(t, `SELECT FROM inbox_readers`)
+	ctx := context.WithoutCancel(t.Context())
+	found := make(chan error, 1)
+	go func() {
+		found <- func() error {
+			for locked := false; !locked; {
+				if err := w.pool.QueryRow(ctx, `
+SELECT EXISTS (SELECT FROM pg_locks WHERE relation = to_regclass('public.business_view') AND mode = 'AccessExclusiveLock' AND granted)`).Scan(&locked); err != nil {
+					return err
+				}
 			}
-			if locked {
-				_, err := reader.Exec(context.WithoutCancel(t.Context()), `SELECT FROM inbox_view`)
-				tried.Store(true)
-				blocked <- errors.Join(err, reader.Rollback(context.WithoutCancel(t.Context())))
-				return
-			}
-		}
+			read := make(chan error, 1)
+			go func() {
+				_, err := reader.Exec(ctx, `SELECT FROM business_view`)
+				read <- errors.Join(err, reader.Rollback(ctx))
+			}()
+			<-time.After(100 * time.Millisecond) // the reader waits by now; if not, there is nothing to be seen in this run
+			return errors.Join(between.Rollback(ctx), <-read)
+		}()
 	}()
-	r := w.rebuild(t, "inboxes", rebuild.Options{})
-	tried.Store(true)
-	if err := <-blocked; err != nil {
+	r := w.rebuild(t, "views", rebuild.Options{})
+	if err := <-found; err != nil {
 		t.Errorf("the reader: %v", err)
 	}
 	if !r.Swapped {
