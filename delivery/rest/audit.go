@@ -19,7 +19,7 @@ import (
 
 // Histories tells what happened to orders, and how they stood.
 type Histories interface {
-	// History sets Seq also when there is no such order.
+	// Both set Seq also when there is no such order.
 	History(ctx context.Context, q replay.HistoryQuery) (replay.History, error)
 	State(ctx context.Context, orderID uuid.UUID, m replay.Moment) (replay.State, error)
 }
@@ -27,6 +27,8 @@ type Histories interface {
 // EventSearch finds events.
 type EventSearch interface {
 	Events(ctx context.Context, q replay.Query) (replay.Page, error)
+	// Range is between which seqs a query looks: above after, up to and including to.
+	Range(ctx context.Context, q replay.Query) (after, to int64, err error)
 	// Each calls each with all events of a query, in order. An event's bytes are good until each returns. An error of
 	// each ends it and is returned as it is.
 	Each(ctx context.Context, q replay.Query, each func(eventstore.Recorded) error) error
@@ -66,6 +68,10 @@ func (noAudit) State(context.Context, uuid.UUID, replay.Moment) (replay.State, e
 
 func (noAudit) Events(context.Context, replay.Query) (replay.Page, error) {
 	return replay.Page{}, errNoAudit()
+}
+
+func (noAudit) Range(context.Context, replay.Query) (after, to int64, err error) {
+	return 0, 0, errNoAudit()
 }
 
 func (noAudit) Each(context.Context, replay.Query, func(eventstore.Recorded) error) error {
@@ -178,7 +184,7 @@ func (s *server) orderState(ctx context.Context, _ *call, in *stateInput) (*read
 	}
 	found, err := s.cfg.Audit.State(ctx, in.ID, replay.Moment{Seq: in.Seq, At: at})
 	if err != nil {
-		return nil, err
+		return nil, asOf(found.Seq, err)
 	}
 	return &read[replay.State]{Seq: found.Seq, Body: found}, nil
 }

@@ -167,6 +167,13 @@ func (s *server) exportEvents(ctx context.Context, q replay.Query, in *eventsInp
 	if q.To == 0 || q.To > found.Seq {
 		q.To = found.Seq
 	}
+	if !q.Since.IsZero() || !q.Until.IsZero() { // which are between two seqs, once and for all
+		after, to, err := s.cfg.Audit.Range(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		q.After, q.To, q.Since, q.Until = after, min(to, q.To), time.Time{}, time.Time{}
+	}
 	return &eventsAnswer{Seq: found.Seq, Body: func(ctx huma.Context) {
 		r, w := humago.Unwrap(ctx)
 		w.Header().Add("Vary", "Accept")

@@ -87,7 +87,7 @@ func TestWhatEventsAreSearchedBy(t *testing.T) {
 				t.Fatalf("got %d: %s", got.status, got.text)
 			}
 			want.Limit = 1 // it only looks whether there is anything, and where the end is
-			if !reflect.DeepEqual(w.queries, []any{want}) {
+			if !reflect.DeepEqual(w.queries[0], any(want)) {
 				t.Errorf("an export asked for %+v, want %+v", w.queries, want)
 			}
 		})
@@ -158,6 +158,12 @@ func TestTheWholeLogIsReadInSteps(t *testing.T) {
 		t.Fatalf("got %d bytes", len(got.text))
 	}
 	if last := w.walks[len(w.walks)-1]; len(w.walks) != 2 || last.To != 2101 {
+		t.Errorf("walked over %+v", w.walks)
+	}
+	// A time is between two seqs.
+	w.walks = nil
+	audited(t, w.handler(t), "/events?since=2026-03-01T12:00:05.123456Z&until=2026-03-01T12:00:07.123456Z", asLines)
+	if want := []replay.Query{{After: 4, To: 6}}; !reflect.DeepEqual(w.walks, want) {
 		t.Errorf("walked over %+v", w.walks)
 	}
 	// With filters it is up to the search.

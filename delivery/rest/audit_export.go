@@ -211,9 +211,9 @@ func (e *export) stop() {
 	_ = e.control.SetWriteDeadline(time.Now())
 }
 
-// walk hands over the events of a query, a line each, up to a limit unless that is 0.
+// walk hands over the events of a query without times, a line each, up to a limit unless that is 0.
 func (s *server) walk(ctx context.Context, q replay.Query, limit int64, out handOver) error {
-	if len(q.Types) > 0 || q.Stream != "" || q.Actor != "" || !q.Since.IsZero() || !q.Until.IsZero() {
+	if len(q.Types) > 0 || q.Stream != "" || q.Actor != "" {
 		return s.walkFiltered(ctx, q, limit, out)
 	}
 	if limit > 0 && limit < q.To-q.After {

@@ -276,7 +276,7 @@ func TestWhatIsNotThereSaysUpToWhichSeq(t *testing.T) {
 		"/orders/" + unknownID.String(): 404, "/orders/" + orderID.String(): 403, "/payments/" + unknownID.String(): 404,
 		"/products/" + unknownID.String(): 404, "/payments/" + cardID.String(): 403, "/offers/NONE": 404, "/delivery/agents/nobody": 404,
 		"/delivery/orders/" + unknownID.String() + "/track": 404, "/orders/" + unknownID.String() + "/payments": 404,
-		"/audit/orders/" + unknownID.String(): 404,
+		"/audit/orders/" + unknownID.String(): 404, "/audit/orders/" + unknownID.String() + "/state": 404,
 	} {
 		user := "admin"
 		if status == 403 {

@@ -81,7 +81,7 @@ func (w *world) History(ctx context.Context, q replay.HistoryQuery) (replay.Hist
 
 func (w *world) State(ctx context.Context, id uuid.UUID, m replay.Moment) (replay.State, error) {
 	if id != orderID {
-		return replay.State{}, domain.Errorf(domain.CodeNotFound, "there is no order %s", id)
+		return replay.State{Seq: w.reached}, domain.Errorf(domain.CodeNotFound, "there is no order %s", id)
 	}
 	s := replay.State{Order: w.order, Payments: slices.Clone(w.payments), Seq: w.reached, At: someTime}
 	if m.Seq > 0 {
@@ -102,6 +102,17 @@ func (w *world) Events(ctx context.Context, q replay.Query) (replay.Page, error)
 		}
 	}
 	return page, w.query(ctx, q)
+}
+
+func (w *world) Range(ctx context.Context, q replay.Query) (after, to int64, err error) {
+	after, to = q.After, w.reached
+	for after < to && !w.selects(q, event(after+1)) {
+		after++
+	}
+	for after < to && !w.selects(q, event(to)) {
+		to--
+	}
+	return after, to, w.query(ctx, "range")
 }
 
 // Each finds what there is, and more than there was when it is asked for more.
