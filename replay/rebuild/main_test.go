@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,20 @@ import (
 	"github.com/orderlog/orderlog/replay/rebuild"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// killedVariable names the database that a process of its own rebuilds, until it is killed.
+const killedVariable = "REBUILD_UNTIL_KILLED"
+
+func TestMain(m *testing.M) {
+	if url := os.Getenv(killedVariable); url != "" {
+		models, err := rebuild.Choose("views")
+		if err == nil {
+			_, err = rebuild.Run(context.Background(), url, models, rebuild.Options{Name: "views", Segment: 1})
+		}
+		fmt.Fprintln(os.Stderr, "it was not killed:", err)
+		os.Exit(1)
+	}
+	pgtest.Main(m)
+}
 
 // world is a database with a running store.
 type world struct {
