@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -79,6 +80,15 @@ func of(path string, body func(o carried) any) func(*testing.T, *ward) request {
 	}
 }
 
+// ofAudited asks about a fresh order of ada's, once the audit has come to it.
+func ofAudited(path string) func(*testing.T, *ward) request {
+	return func(t *testing.T, w *ward) request {
+		placed := w.must(t, 201, "POST", "/api/v1/orders", w.ada, orderOf(w.product))
+		path := strings.ReplaceAll(path, "{order}", placed.body["id"].(string))
+		return request{fmt.Sprintf("%s?min_seq=%d", path, placed.seq()), nil}
+	}
+}
+
 func plain(v map[string]any) func(carried) any { return func(carried) any { return v } }
 
 // The whole of the REST side. An operation that the server describes and that is not here fails the test.
@@ -145,6 +155,13 @@ var permissions = map[string]permission{
 	"POST /api/v1/notifications":            {adminsMay(201), at("/api/v1/notifications", map[string]any{"userId": "ada", "title": "Hello", "message": "There is cake", "type": "info"})},
 	"PATCH /api/v1/notifications/{id}/read": {theCustomerMay(200), of("/api/v1/notifications/{entry}/read", nil)},
 	"POST /api/v1/notifications/read-all":   {anyUserMay(200), at("/api/v1/notifications/read-all", nil)},
+
+	"GET /api/v1/audit/orders/{id}":        {adminsMay(200), ofAudited("/api/v1/audit/orders/{order}")},
+	"GET /api/v1/audit/orders/{id}/state":  {adminsMay(200), ofAudited("/api/v1/audit/orders/{order}/state")},
+	"GET /api/v1/audit/events":             {adminsMay(200), at("/api/v1/audit/events", nil)},
+	"GET /api/v1/audit/events/{seq}/proof": {adminsMay(200), at("/api/v1/audit/events/1/proof", nil)},
+	"GET /api/v1/audit/verify":             {adminsMay(200), at("/api/v1/audit/verify", nil)},
+	"GET /api/v1/audit/checkpoint":         {adminsMay(200), at("/api/v1/audit/checkpoint?min_seq=1", nil)},
 
 	"GET /api/v1/feed":           {anyUserMay(200), at("/api/v1/feed", nil)},
 	"GET /api/v1/socket/status":  {adminsMay(200), at("/api/v1/socket/status", nil)},
