@@ -107,6 +107,7 @@ func TestARebuildOnATerminalHasABarForEachPhase(t *testing.T) {
 		for _, now := range []rebuild.Progress{
 			{Phase: rebuild.PhaseBuilding, Done: 40_000, Total: 100_000, ContinuedFrom: 40_000},
 			{Phase: rebuild.PhaseBuilding, Done: 70_000, Total: 100_000, Rate: 50, Left: time.Second},
+			{Phase: rebuild.PhaseComparing}, // how much there is is not known yet
 			{Phase: rebuild.PhaseComparing, Done: 0, Total: 3000},
 			{Phase: rebuild.PhaseComparing, Done: 2000, Total: 3000},
 			{Phase: rebuild.PhaseSwapping, Done: 100_000, Total: 100_000},
