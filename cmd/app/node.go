@@ -64,6 +64,15 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	n.store = eventstore.Open(pool, eventstore.Options{Logger: log.With("component", "eventstore")})
 	service := commands.New(n.store, commands.NewSequenceNumbers(pool), paysandbox.New(), commands.Options{})
 
+	audit, treeGrown := replay.New(pool, n.store), make(chan struct{}, 1)
+	n.notary, err = proofs.Open(proofs.Config{
+		Pool: pool, Store: n.store, Orders: audit, Key: string(cfg.AuditKey), Trusted: cfg.AuditPublicKeys,
+		Dir: cfg.CheckpointDir, Grown: treeGrown, Logger: log.With("component", "notary"),
+	})
+	if err != nil {
+		return nil, err
+	}
+
 	n.listener = eventstore.NewListener(pool, log, eventstore.EventsChannel, projections.FeedChannel)
 	feed := projections.NewFeed(pool)
 	n.runner = projections.NewRunner(pool, n.listener, log,
@@ -71,14 +80,12 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 		projections.ViewsGroup(pool),
 		projections.Group{Name: projections.GroupInbox, Models: []projections.Model{reactions.Inbox{Log: n.store}}},
 		projections.Group{Name: projections.GroupRefunds, Models: []projections.Model{reactions.Refunds{Commands: service}}},
-		proofsGroup(),
+		projections.Group{
+			Name: projections.GroupProofs, Undecoded: true, Models: []projections.Model{proofs.Tree{}, replay.Index{}},
+			Committed: func(int64) { wake(treeGrown) },
+		},
 	)
 	n.retention = projections.NewRetention(pool, cfg.NotificationRetention, log)
-
-	audit := replay.New(pool, n.store)
-	if n.notary, err = openNotary(cfg, pool, n.store, audit, log); err != nil {
-		return nil, err
-	}
 
 	n.views = projections.NewViews(pool)
 	feedLog := projections.NewFeedLog(pool)
@@ -204,19 +211,12 @@ func (n *node) isDraining() bool {
 	}
 }
 
-// proofsGroup keeps what auditors ask: whatever they are shown is also in the tree.
-func proofsGroup() projections.Group {
-	return projections.Group{
-		Name: projections.GroupProofs, Undecoded: true, Models: []projections.Model{proofs.Tree{}, replay.Index{}},
+// wake puts a signal where there is none yet.
+func wake(signal chan<- struct{}) {
+	select {
+	case signal <- struct{}{}:
+	default:
 	}
-}
-
-// openNotary opens what signs and proves the log, with the key in cfg if there is one.
-func openNotary(cfg config.Config, pool *pgxpool.Pool, store *eventstore.Store, orders proofs.Orders, log *slog.Logger) (*proofs.Notary, error) {
-	return proofs.Open(proofs.Config{
-		Pool: pool, Store: store, Orders: orders, Key: string(cfg.AuditKey), Trusted: cfg.AuditPublicKeys,
-		Dir: cfg.CheckpointDir, Logger: log.With("component", "notary"),
-	})
 }
 
 // limit is a setting, where 0 is no limit, as the handler takes it, where 0 is the default.

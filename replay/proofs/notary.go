@@ -85,19 +85,30 @@ func (n *Notary) Run(ctx context.Context) error {
 func (n *Notary) runSigning(ctx context.Context) {
 	tick := time.NewTicker(n.cfg.Every)
 	defer tick.Stop()
-	for {
+	var size int64
+	var at time.Time // when that was found signed first
+	look := func() {
 		if err := n.renew(ctx, 0); err != nil && ctx.Err() == nil {
 			n.log.Debug("no checkpoint was signed", "err", err)
 		}
+		if now := n.newest().N; now != size {
+			size, at = now, time.Now()
+		}
+	}
+	look()
+	for {
 		select {
 		case <-ctx.Done():
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signAtEnd)
-			defer cancel()
-			if err := n.renew(ctx, 0); err != nil {
+			if err := n.renew(context.WithoutCancel(ctx), 0); err != nil {
 				n.log.Debug("no checkpoint was signed at the end", "err", err)
 			}
 			return
 		case <-tick.C:
+			look()
+		case <-n.cfg.Grown:
+			if time.Since(at) >= n.cfg.Every {
+				look()
+			}
 		}
 	}
 }

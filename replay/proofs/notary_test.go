@@ -52,6 +52,27 @@ func TestACheckpointIsSignedAndExported(t *testing.T) {
 	}
 }
 
+// TestAfterAQuietWhileATreeIsSignedAtOnce: what happens first on a new day does not wait for its proof.
+func TestAfterAQuietWhileATreeIsSignedAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	grown := make(chan struct{})
+	n := w.notary(t, func(c *proofs.Config) { c.Every, c.Grown = time.Hour, grown })
+	parttest.Run(t, n.Run)
+	grow := func() {
+		w.append(t, 10)
+		w.project(t, 1000)
+		grown <- struct{}{}
+	}
+	grow()
+	parttest.Eventually(t, "the first checkpoint", func() bool { got, _ := n.Signed(); return got == 10 })
+	grow()
+	grow() // is taken when the one before was dealt with
+	if got, _ := n.Signed(); got != 10 {
+		t.Errorf("%d are signed, in the hour of the checkpoint of 10", got)
+	}
+}
+
 func TestANotarySignsByItselfAndAtTheEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

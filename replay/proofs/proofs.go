@@ -47,7 +47,10 @@ type Config struct {
 	// signed is only remembered while the notary lives.
 	Dir string
 	// Every is how often a tree that has grown is signed by Run. 0: 10 s.
-	Every  time.Duration
+	Every time.Duration
+	// Grown says that the tree may have grown: after a quiet while it is then signed at once. Nil: Run looks when it is
+	// time.
+	Grown  <-chan struct{}
 	Logger *slog.Logger // nil: none
 }
 
