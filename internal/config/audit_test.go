@@ -156,6 +156,9 @@ func TestAKeptAuditKeyThatCannotBeUsed(t *testing.T) {
 			if strings.Contains(err.Error(), "PRIVATE") || strings.Contains(err.Error(), someSecret) {
 				t.Errorf("shows a secret: %v", err)
 			}
+			if _, err := os.Stat(filepath.Join(dir, auditKeyFile)); tc.key == "" && err == nil {
+				t.Error("another key was made")
+			}
 			if kept, err := os.ReadFile(publicPath); tc.public != "" && string(kept) != tc.public+"\n" {
 				t.Errorf("the public key is %q now, %v", kept, err)
 			}
