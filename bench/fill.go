@@ -30,6 +30,7 @@ const (
 
 // filler writes a history.
 type filler struct {
+	shift    string // tells the couriers of one filling from those of another, whose streams are not known
 	couriers map[string]*carrying
 	versions map[eventstore.StreamID]int64
 	seq      int64
@@ -62,12 +63,14 @@ type journey struct {
 // fill appends events until the log has n of them, give or take the rest of a step, and returns the orders it made.
 func fill(ctx context.Context, pool *pgxpool.Pool, n int64) (orders []uuid.UUID, err error) {
 	var head int64
-	if err := pool.QueryRow(ctx, `SELECT seq FROM log_head`).Scan(&head); err != nil {
+	var at time.Time
+	err = pool.QueryRow(ctx, `SELECT seq, greatest(recorded_at, now() - interval '1 day') FROM log_head`).Scan(&head, &at)
+	if err != nil {
 		return nil, err
 	}
 	f := &filler{
-		couriers: map[string]*carrying{}, versions: map[eventstore.StreamID]int64{}, seq: head,
-		at: time.Now().Add(-24 * time.Hour).UTC().Truncate(time.Microsecond),
+		shift: fmt.Sprint(head), couriers: map[string]*carrying{}, versions: map[eventstore.StreamID]int64{}, seq: head,
+		at: at,
 	}
 	if _, err := pool.Exec(ctx, `SELECT add_partitions('events', 1000000, $1)`, n+2_000_000); err != nil {
 		return nil, err
@@ -234,7 +237,7 @@ func (f *filler) step(j *journey) {
 // free finds a courier without an order.
 func (f *filler) free() string {
 	for n := range couriersAtWork {
-		name := fmt.Sprintf("courier-%d", (f.orders+n)%couriersAtWork)
+		name := fmt.Sprintf("courier-%s-%d", f.shift, (f.orders+n)%couriersAtWork)
 		c, known := f.couriers[name]
 		if !known {
 			c = &carrying{}

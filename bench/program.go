@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -83,14 +84,43 @@ func runCommand(ctx context.Context, env []string, out io.Writer, name string, a
 	complaint := &tail{}
 	cmd.Stderr = complaint
 	started := time.Now()
-	if err := cmd.Run(); err != nil {
-		return finished{}, fmt.Errorf("%s %v: %w: %s", filepath.Base(name), args, err, complaint.text)
+	if err := cmd.Start(); err != nil {
+		return finished{}, err
 	}
-	f := finished{took: time.Since(started)}
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		f.memory = usage.Maxrss << 10
+	ended, peak := make(chan struct{}), make(chan int64, 1)
+	go func() { peak <- watchMemory(cmd.Process.Pid, ended) }()
+	err := cmd.Wait()
+	took := time.Since(started)
+	close(ended)
+	f := finished{took: took, memory: <-peak}
+	if err != nil {
+		return f, fmt.Errorf("%s %v: %w: %s", filepath.Base(name), args, err, complaint.text)
 	}
 	return f, nil
+}
+
+// watchMemory returns the most that a process had in memory, by the last look at it before it ended. What the system
+// tells of a process that has ended counts what its parent had when it was made.
+func watchMemory(pid int, ended <-chan struct{}) (peak int64) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return peak
+		case <-tick.C:
+		}
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			continue
+		}
+		var kilobytes int64
+		if _, line, found := strings.Cut(string(status), "VmHWM:"); found {
+			if _, err := fmt.Sscan(line, &kilobytes); err == nil {
+				peak = max(peak, kilobytes<<10)
+			}
+		}
+	}
 }
 
 // tail keeps the end of what a command complains of.
