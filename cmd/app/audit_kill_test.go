@@ -31,7 +31,10 @@ func TestAKilledRebuildGoesOn(t *testing.T) {
 	env := serverSettings(t, url)
 	s := start(t, env)
 	admin := tokenFor(t, "boss", domain.RoleAdmin)
-	seen := s.must(t, 200, "GET", fmt.Sprintf("/api/v1/orders?min_seq=%d", head), admin, nil)
+	parttest.Eventually(t, "the orders to be shown", func() bool {
+		return s.must(t, 200, "GET", "/api/v1/orders?limit=1", admin, nil).seq() == head
+	})
+	seen := s.must(t, 200, "GET", "/api/v1/orders", admin, nil)
 	live := tableOf(t, pool)
 	if _, err := pool.Exec(t.Context(), `UPDATE orders_view SET status = 'lost' WHERE placed_seq = 1`); err != nil {
 		t.Fatal(err)
@@ -238,5 +241,5 @@ func (p *process) killWhen(t *testing.T, now func() bool) {
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-p.ended
+	_ = <-p.ended // that it was killed
 }

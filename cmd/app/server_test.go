@@ -57,7 +57,7 @@ func serverSettings(t *testing.T, databaseURL string) settings {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := filepath.Join(os.TempDir(), "orderlog-node-"+strings.Trim(u.Path, "/")) //nolint:usetesting // see above
+	data := filepath.Join(os.TempDir(), "orderlog-node-"+strings.Trim(u.Path, "/"))
 	t.Cleanup(func() {
 		if err := os.RemoveAll(data); err != nil {
 			t.Error(err)

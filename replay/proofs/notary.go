@@ -38,7 +38,8 @@ type Notary struct {
 	mu    sync.Mutex
 	last  signed // zero: nothing is signed yet
 	fault error
-	tried time.Time // when it was last looked whether there is something to sign
+	tried time.Time // when the last attempt to sign began
+	grew  time.Time // when last became what it is
 
 	verifications *verifications
 }
@@ -85,14 +86,9 @@ func (n *Notary) Run(ctx context.Context) error {
 func (n *Notary) runSigning(ctx context.Context) {
 	tick := time.NewTicker(n.cfg.Every)
 	defer tick.Stop()
-	var size int64
-	var at time.Time // when that was found signed first
 	look := func() {
 		if err := n.renew(ctx, 0); err != nil && ctx.Err() == nil {
 			n.log.Debug("no checkpoint was signed", "err", err)
-		}
-		if now := n.newest().N; now != size {
-			size, at = now, time.Now()
 		}
 	}
 	look()
@@ -106,7 +102,7 @@ func (n *Notary) runSigning(ctx context.Context) {
 		case <-tick.C:
 			look()
 		case <-n.cfg.Grown:
-			if time.Since(at) >= n.cfg.Every {
+			if _, grew := n.times(); time.Since(grew) >= n.cfg.Every {
 				look()
 			}
 		}
@@ -135,9 +131,11 @@ func (n *Notary) newest() signed {
 	return n.last
 }
 
-// renew signs the tree if it has grown, unless that was looked after less than a while ago; without a key it reads what
-// others have signed. An error is also the notary's fault then, unless only the database did not answer.
+// renew signs the tree if it has grown, notWithin after it was signed last at the earliest: it waits until then, or until
+// somebody else has done it. Without a key it reads what others have signed. An error is also the notary's fault then,
+// unless only the database did not answer.
 func (n *Notary) renew(ctx context.Context, notWithin time.Duration) error {
+	asked := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, signWithin)
 	defer cancel()
 	select {
@@ -146,13 +144,24 @@ func (n *Notary) renew(ctx context.Context, notWithin time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if notWithin > 0 && time.Since(n.lastTried()) < notWithin {
-		return n.Fault()
+	if notWithin > 0 {
+		tried, grew := n.times()
+		if tried.After(asked) {
+			return n.Fault()
+		}
+		early := time.NewTimer(time.Until(grew.Add(notWithin)))
+		defer early.Stop()
+		select {
+		case <-early.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	began := time.Now()
 	next, err := n.next(ctx)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.tried = time.Now()
+	n.tried = began
 	if err != nil {
 		n.failed(err)
 		return err
@@ -160,14 +169,17 @@ func (n *Notary) renew(ctx context.Context, notWithin time.Duration) error {
 	if n.fault != nil {
 		n.log.Info("checkpoints are signed again")
 	}
+	if next.N != n.last.N {
+		n.grew = time.Now()
+	}
 	n.last, n.fault = next, nil
 	return nil
 }
 
-func (n *Notary) lastTried() time.Time {
+func (n *Notary) times() (tried, grew time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.tried
+	return n.tried, n.grew
 }
 
 // faultError is an error that is the notary's fault until an attempt succeeds.

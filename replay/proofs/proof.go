@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -12,8 +11,8 @@ import (
 	"github.com/orderlog/orderlog/eventstore"
 )
 
-// Checkpoint returns the newest checkpoint, made now if the tree has grown, but at most one a second. With since > 0 it
-// has the proof that its tree continues the tree of that size.
+// Checkpoint returns the newest checkpoint, made now if the tree has grown. At most one a second is made, so that it may
+// take as long. With since > 0 it has the proof that its tree continues the tree of that size.
 //
 // While checkpoints can't be written to the directory it is the newest that was. Errors: [domain.CodeProjectionBehind]
 // when nothing is in the tree yet, [domain.CodeUnavailable] when the notary refuses to sign or has no key,
@@ -41,7 +40,7 @@ func (n *Notary) Checkpoint(ctx context.Context, since int64) (Checkpoint, error
 	return c, nil
 }
 
-// current returns the newest checkpoint, made now if the last attempt is a second ago.
+// current returns the newest checkpoint, made when the one before is a second old.
 func (n *Notary) current(ctx context.Context) (signed, error) {
 	err := n.renew(ctx, onDemandEvery)
 	s := n.newest()
@@ -133,12 +132,9 @@ func (n *Notary) covering(ctx context.Context, seq int64) (signed, error) {
 		if err := n.Fault(); err != nil {
 			return signed{}, domain.Errorf(domain.CodeUnavailable, "No checkpoint that holds event %d can be signed: %s.", seq, err).WithCause(err)
 		}
-		again := time.NewTimer(time.Until(n.lastTried().Add(onDemandEvery)))
-		select {
-		case <-ctx.Done():
-			again.Stop()
-			return signed{}, ctx.Err()
-		case <-again.C:
+		// It came into the tree meanwhile, or another process signs.
+		if err := ctx.Err(); err != nil {
+			return signed{}, err
 		}
 	}
 }

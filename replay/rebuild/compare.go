@@ -100,8 +100,11 @@ func (r *run) snapshot(ctx context.Context) (pgx.Tx, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take a snapshot: %w", err)
 	}
-	var live, shadow int64
-	err = tx.QueryRow(ctx, sqlPositions, r.group, r.opts.Name).Scan(&live, &shadow, &r.floor)
+	var live, shadow, floor int64
+	err = tx.QueryRow(ctx, sqlPositions, r.group, r.opts.Name).Scan(&live, &shadow, &floor)
+	if r.fromFloor() {
+		r.floor = floor
+	}
 	if err == nil && max(live, r.floor) != shadow { // the connection that held it was lost
 		err = fmt.Errorf("the live tables are at seq %d, the rebuilt ones at %d", live, shadow)
 	}

@@ -82,6 +82,21 @@ func TestAReadModelOfAnEmptyLogIsRebuilt(t *testing.T) {
 	wantSame(t, w.rebuild(t, "views", rebuild.Options{DryRun: true}))
 }
 
+// TestHowFarNotificationsGoBackIsNothingToTheViews: these may be far behind what is held of those, as after they were
+// begun anew.
+func TestHowFarNotificationsGoBackIsNothingToTheViews(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.project(t)
+	w.open(t)
+	w.sellMany(t, 5)
+	w.waitFor(t)
+	if _, err := w.pool.Exec(t.Context(), `UPDATE notification_floor SET floor = (SELECT seq + 1000 FROM log_head)`); err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, w.rebuild(t, "views", rebuild.Options{}))
+}
+
 func TestProgressIsToldFromPhaseToPhase(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
