@@ -241,5 +241,7 @@ func (p *process) killWhen(t *testing.T, now func() bool) {
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = <-p.ended // that it was killed
+	if err := <-p.ended; err == nil {
+		t.Fatal("it ended by itself when it was killed")
+	}
 }
