@@ -200,7 +200,8 @@ func TestANodeThatStopsEndsItsExports(t *testing.T) {
 				if reads {
 					w.meet = pause(20 * time.Second)
 				}
-				h := w.handler(t, func(c *Config) { c.Draining = draining })
+				over := make(chan Observation, 2)
+				h := w.handler(t, func(c *Config) { c.Draining, c.Observe = draining, func(o Observation) { over <- o } })
 				got := exported(t, h, "?type=order.placed")
 				pass(t, 5*time.Second)
 				synctest.Wait()
@@ -209,11 +210,12 @@ func TestANodeThatStopsEndsItsExports(t *testing.T) {
 				if reads {
 					brokenOff(t, got)
 				}
-				refused(t, audited(t, h, "/events", asLines), 503, "unavailable")
-				got.end()
+				<-over
 				if took := time.Since(started); took > time.Second {
 					t.Errorf("it took %s", took)
 				}
+				refused(t, audited(t, h, "/events", asLines), 503, "unavailable")
+				got.end()
 				if !strings.Contains(w.log.String(), "the node stops") || strings.Contains(w.log.String(), "a request failed") {
 					t.Errorf("log: %s", w.log.String())
 				}
