@@ -122,58 +122,83 @@ func writeFile(path string, content []byte, replace bool) (err error) {
 var auditVerifyBundle = subcommand{
 	usage: "audit verify-bundle FILE [--key FILE_OR_KEY] [--json]",
 	help: `
-Checks a file that app audit bundle made: that no event in it was changed or left out, and that they are in the log whose
-checkpoint was signed with a key that is trusted. It needs no database. It ends with 1 when something is wrong.
+Checks a file that app audit bundle made: that no event in it was changed, and that they are in the log whose checkpoint
+was signed with a key that is trusted, by whose word they are all of the order's. It needs no database. It ends with 1 when
+something is wrong.
 
   --key K   the operator's public key, or a file that holds it, one a line; the flag may come several times. If not given:
             AUDIT_PUBLIC_KEYS, else the key under DATA_DIR, else the bundle's own, which proves less
-  --json    the whole report
+  --json    the whole report; of a bundle that fails {"ok": false, "error": "…"}
 `,
 	run: verifyBundle,
+}
+
+// bundleReport is what --json prints of a bundle that is good.
+type bundleReport struct {
+	OK bool `json:"ok"`
+	proofs.BundleReport
+}
+
+// bundleFailure is what --json prints of any other.
+type bundleFailure struct {
+	OK    bool   `json:"ok"`
+	Error string `json:"error"`
 }
 
 func verifyBundle(_ context.Context, env environment, c subcommand, args []string) error {
 	var trusted []string
 	flags := flag.NewFlagSet("verify-bundle", flag.ContinueOnError)
-	flags.Func("key", "", func(s string) error {
+	flags.Var(several(func(s string) error {
 		keys, err := readKeys(s)
 		trusted = append(trusted, keys...)
 		return err
-	})
+	}), "key", "")
 	asIs := flags.Bool("json", false, "")
 	words, err := c.parse(flags, args, 1)
 	if err != nil {
 		return err
 	}
-	content, err := os.ReadFile(words[0])
+	report, from, err := checkBundle(env, words[0], trusted)
 	if err != nil {
-		return fmt.Errorf("the bundle cannot be read: %w", err)
-	}
-	from := "--key"
-	if len(trusted) == 0 {
-		if trusted, from, err = keysFound(env); err != nil {
-			return err
+		if *asIs { // else a program that reads it has to tell an empty output from a crash
+			err = errors.Join(err, writeJSON(env.stdout, bundleFailure{Error: err.Error()}))
 		}
-	}
-	report, err := proofs.VerifyBundle(content, trusted)
-	if err != nil {
-		return fmt.Errorf("the bundle proves nothing: %w", inWords(err))
+		return err
 	}
 	if !report.Trusted {
 		fmt.Fprintf(env.stderr, "no key was given, so the bundle was checked with the one that it holds, which proves only that it agrees with itself: compare the key with the operator's (app audit key), or give that with --key\n")
 		from = "the bundle itself"
 	}
 	if *asIs {
-		return writeJSON(env.stdout, report)
+		return writeJSON(env.stdout, bundleReport{true, report})
 	}
 	out := &lines{w: env.stdout}
-	out.printf("ok: %s about order %s, seq %d to %d, which are all there are up to seq %d",
+	out.printf("ok: %s about order %s, seq %d to %d; by the word of who signed it, all there are up to seq %d",
 		count(int64(report.Events), "event"), report.OrderID, report.FirstSeq, report.LastSeq, report.AsOf)
 	out.row("log", "%s", report.Log)
 	out.row("as of", "%s", report.At.UTC().Format("2006-01-02 15:04:05 UTC"))
 	out.row("signed by", "%s", report.PublicKey)
 	out.row("key from", "%s", from)
 	return out.err
+}
+
+// checkBundle checks a bundle with the keys that were given, else with those that are found; from is where they are from.
+func checkBundle(env environment, path string, trusted []string) (report proofs.BundleReport, from string, err error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return report, "", fmt.Errorf("the bundle cannot be read: %w", err)
+	}
+	from = "--key"
+	if len(trusted) == 0 {
+		if trusted, from, err = keysFound(env); err != nil {
+			return report, "", err
+		}
+	}
+	report, err = proofs.VerifyBundle(content, trusted)
+	if err != nil {
+		return report, "", fmt.Errorf("the bundle proves nothing: %w", inWords(err))
+	}
+	return report, from, nil
 }
 
 // readKeys takes a public key, or a file that holds some, one a line.
@@ -201,7 +226,8 @@ func readKeys(given string) ([]string, error) {
 	return keys, nil
 }
 
-// keysFound are the keys to trust where none was given, and where they are from.
+// keysFound are the keys to trust where none was given, and where they are from. It says so where nobody named the place
+// either: who is handed a bundle may be handed a folder with a key in it.
 func keysFound(env environment) (keys []string, from string, err error) {
 	cfg, err := config.LoadWithoutKeys(env.getenv)
 	if err != nil {
@@ -219,7 +245,14 @@ func keysFound(env environment) (keys []string, from string, err error) {
 	case len(cfg.AuditKey) > 0:
 		return []string{key}, "AUDIT_KEY", nil
 	}
-	return []string{key}, cfg.DataDir, nil
+	file := filepath.Join(cfg.DataDir, "audit-key.pub")
+	if strings.TrimSpace(env.getenv("DATA_DIR")) == "" {
+		if whole, err := filepath.Abs(file); err == nil {
+			file = whole
+		}
+		fmt.Fprintf(env.stderr, "no key was given, so the bundle is checked with the one in %s, which lies under the current folder: compare it with the operator's (app audit key), or give that with --key\n", printable(file))
+	}
+	return []string{key}, file, nil
 }
 
 var auditKey = subcommand{

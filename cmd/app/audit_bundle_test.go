@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -49,12 +51,12 @@ func TestABundleIsCheckedWithoutADatabase(t *testing.T) {
 		{env, file, "AUDIT_KEY"},
 	} {
 		out := told(t, tc.env, "audit verify-bundle "+tc.command)
-		if !strings.HasPrefix(out, "ok: 6 events about ") || !strings.Contains(out, order) || !strings.Contains(out, key) || !strings.Contains(out, tc.from) {
+		if !strings.HasPrefix(out, "ok: 6 events about ") || !strings.Contains(out, "; by the word of who signed it, all ") || !strings.Contains(out, order) || !strings.Contains(out, key) || !strings.Contains(out, tc.from) {
 			t.Errorf("verify-bundle %s printed %s", tc.command, out)
 		}
 	}
 	out, messages, err := asked(t, nothing, "audit verify-bundle --json "+file)
-	if report, _ := parsed(t, out).(map[string]any); err != nil || !strings.Contains(messages, "--key") || report["trusted"] != false || report["orderId"] != order {
+	if report, _ := parsed(t, out).(map[string]any); err != nil || !strings.Contains(messages, "--key") || report["ok"] != true || report["trusted"] != false || report["orderId"] != order {
 		t.Errorf("by its own key: %v, said %q, reports %v", err, messages, report)
 	}
 
@@ -73,6 +75,47 @@ func TestABundleIsCheckedWithoutADatabase(t *testing.T) {
 	} {
 		if out, _, err := asked(t, nothing, "audit verify-bundle "+command); exitCode(err) != 1 || out != "" {
 			t.Errorf("verify-bundle %s printed %q and ended with %v", command, out, err)
+		}
+		out, _, err := asked(t, nothing, "audit verify-bundle --json "+command)
+		if report := parsed(t, out); exitCode(err) != 1 || !reflect.DeepEqual(report, any(map[string]any{"ok": false, "error": err.Error()})) {
+			t.Errorf("verify-bundle --json %s printed %q and ended with %v", command, out, err)
+		}
+	}
+	checkedBesideAKey(t, file, key)
+}
+
+// checkedBesideAKey checks a bundle in a folder that has a key where a server keeps its own.
+func checkedBesideAKey(t *testing.T, bundle, key string) {
+	t.Helper()
+	dir := t.TempDir()
+	data := filepath.Join(dir, ".orderlog")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(data, "audit-key.pub")
+	if err := os.WriteFile(file, []byte(key+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		setting string
+		noted   bool
+		from    string
+	}{
+		{"", true, file},
+		{"DATA_DIR=" + data, false, file},
+		{"AUDIT_PUBLIC_KEYS=" + key, false, "AUDIT_PUBLIC_KEYS"},
+	} {
+		var messages bytes.Buffer
+		cmd := exec.CommandContext(t.Context(), self, "audit", "verify-bundle", bundle)
+		cmd.Dir, cmd.Stderr = dir, &messages
+		cmd.Env = []string{asProgram + "=1", tc.setting}
+		out, err := cmd.Output()
+		if err != nil || !strings.Contains(string(out), tc.from+"\n") || strings.Contains(messages.String(), file) != tc.noted || (!tc.noted && messages.Len() > 0) {
+			t.Errorf("beside a key, with %q, it printed %s, said %q and ended with %v", tc.setting, out, messages.String(), err)
 		}
 	}
 }

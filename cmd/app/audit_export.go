@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/eventstore"
@@ -44,14 +45,18 @@ func export(ctx context.Context, env environment, c subcommand, args []string) (
 	flags := flag.NewFlagSet("export", flag.ContinueOnError)
 	flags.Func("from", "", seqFlag(&from))
 	flags.Func("to", "", seqFlag(&to))
-	flags.Func("type", "", func(s string) error {
+	flags.Var(several(func(s string) error {
+		before := len(q.Types)
 		for name := range strings.SplitSeq(s, ",") {
 			if name = strings.TrimSpace(name); name != "" {
 				q.Types = append(q.Types, name)
 			}
 		}
+		if len(q.Types) == before {
+			return errEmptyFlag
+		}
 		return nil
-	})
+	}), "type", "")
 	flags.StringVar(&q.Stream, "stream", "", "")
 	flags.StringVar(&q.Actor, "actor", "", "")
 	flags.Func("since", "", timeFlag(&q.Since))
@@ -76,9 +81,10 @@ func export(ctx context.Context, env environment, c subcommand, args []string) (
 	if err := t.catchUp(ctx, env.stderr); err != nil {
 		return inWords(err)
 	}
-	var out eventWriter = &ndjson{w: bufio.NewWriterSize(env.stdout, exportBuffer)}
+	stdout := &patientWriter{ctx: ctx, w: env.stdout}
+	var out eventWriter = &ndjson{w: bufio.NewWriterSize(stdout, exportBuffer)}
 	if *format == "csv" {
-		buffer := bufio.NewWriterSize(env.stdout, exportBuffer)
+		buffer := bufio.NewWriterSize(stdout, exportBuffer)
 		out = spreadsheet{replay.NewCSV(buffer), buffer}
 	}
 	return t.export(ctx, env.stderr, c, q, out)
@@ -140,6 +146,49 @@ func (e *outputError) Error() string {
 }
 
 func (e *outputError) Unwrap() error { return e.cause }
+
+// writePatience is how long after a signal a write may still take: enough for a reader that reads.
+const writePatience = time.Second
+
+var errUnread = errors.New("stopped, and nobody reads it")
+
+// patientWriter writes as long as ctx goes on, and then gives up on what nobody takes. A deadline would not do: an
+// inherited pipe or terminal has none unless it is made non-blocking, for all that share it. A write that was given up
+// on stays in its goroutine until the process ends or somebody reads after all; there is at most one.
+type patientWriter struct {
+	ctx    context.Context //nolint:containedctx // io.Writer has no place for it
+	w      io.Writer
+	own    []byte // what is being written: the caller may reuse its bytes after a write that was given up on
+	gaveUp bool
+}
+
+func (p *patientWriter) Write(b []byte) (int, error) {
+	if p.gaveUp {
+		return 0, errUnread
+	}
+	type outcome struct {
+		n   int
+		err error
+	}
+	p.own = append(p.own[:0], b...)
+	wrote := make(chan outcome, 1)
+	go func() {
+		n, err := p.w.Write(p.own)
+		wrote <- outcome{n, err}
+	}()
+	select {
+	case o := <-wrote:
+		return o.n, o.err
+	case <-p.ctx.Done():
+	}
+	select {
+	case o := <-wrote:
+		return o.n, o.err
+	case <-time.After(writePatience):
+		p.gaveUp = true
+		return 0, errUnread
+	}
+}
 
 type ndjson struct {
 	w    *bufio.Writer

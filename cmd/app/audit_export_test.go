@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/orderlog/orderlog/internal/pgtest"
 )
@@ -116,6 +119,68 @@ func TestAnExportThatIsStoppedSaysHowToGoOn(t *testing.T) {
 		t.Errorf("an output that is full: %v", err)
 	}
 	closedEarly(t, env)
+	unread(t, env)
+}
+
+// unread reads nothing of an export behind its first bytes, and interrupts it.
+func unread(t *testing.T, env settings) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, self, "audit", "export")
+	cmd.Env = []string{asProgram + "=1"}
+	for name, value := range env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = out.Close() }()
+	var messages bytes.Buffer
+	cmd.Stdout, cmd.Stderr = in, &messages
+	err = cmd.Start()
+	_ = in.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The first write is larger than a pipe, so it is under way, and cannot end, when its first bytes arrive.
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if cmd.ProcessState.ExitCode() != 1 || messages.String() != "app: the output cannot be written: stopped, and nobody reads it\n" {
+		t.Errorf("it ended with %v and said %q", cmd.ProcessState, messages.String())
+	}
+}
+
+func TestAWriteThatNobodyTakesIsGivenUpSoonAfterTheSignal(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		r, w := io.Pipe()
+		defer func() { _ = r.Close() }()
+		out := &patientWriter{ctx: ctx, w: w}
+		var began time.Time
+		context.AfterFunc(ctx, func() { began = time.Now() })
+		time.AfterFunc(time.Hour, cancel) // a slow reader is waited for as long as nobody interrupts
+		for range 2 {
+			if n, err := out.Write([]byte("event")); n != 0 || !errors.Is(err, errUnread) {
+				t.Errorf("wrote %d: %v", n, err)
+			}
+			if took := time.Since(began); took != writePatience {
+				t.Errorf("gave up %v after the signal", took)
+			}
+		}
+	})
 }
 
 // closedEarly reads a line of an export and closes the pipe, as head does.

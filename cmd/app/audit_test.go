@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -158,14 +159,12 @@ func TestVerifyingNamesWhereTheDamageBegins(t *testing.T) {
 		t.Errorf("the report is %v", report)
 	}
 
-	for name, value := range map[string]string{"CHECKPOINT_DIR": t.TempDir(), "AUDIT_KEY": ""} {
-		env := maps.Clone(env)
-		env[name] = value
-		out, messages, err := asked(t, env, "audit verify")
-		if err != nil || !strings.HasPrefix(out, "ok: ") || !strings.Contains(messages, "CHECKPOINT_DIR") {
-			t.Errorf("with %s=%s it said %q and ended with %v", name, value, messages, err)
-		}
+	unsigned := maps.Clone(env)
+	unsigned["AUDIT_KEY"] = ""
+	if out, messages, err := asked(t, unsigned, "audit verify"); err != nil || !strings.HasPrefix(out, "ok: ") || !strings.Contains(messages, "CHECKPOINT_DIR") {
+		t.Errorf("without a key it said %q and ended with %v", messages, err)
 	}
+	comparedWithNothing(t, env)
 
 	tamper(t, env["DATABASE_URL"], `UPDATE events SET data = data || '{"price": 1}' WHERE seq = 2`)
 	out, _, err := asked(t, env, "audit verify")
@@ -175,6 +174,29 @@ func TestVerifyingNamesWhereTheDamageBegins(t *testing.T) {
 	out, _, err = asked(t, env, "audit verify --json")
 	if report := parsed(t, out).(map[string]any); exitCode(err) != 1 || report["ok"] != false || report["firstBadSeq"] != 2.0 {
 		t.Errorf("ended with %v and reports %v", err, report)
+	}
+}
+
+// comparedWithNothing verifies a good log with folders that have no checkpoint of it.
+func comparedWithNothing(t *testing.T, env settings) {
+	t.Helper()
+	empty := t.TempDir()
+	for _, dir := range []string{empty, filepath.Join(empty, "none")} {
+		env := maps.Clone(env)
+		env["CHECKPOINT_DIR"] = dir
+		says := "nothing was compared with CHECKPOINT_DIR=" + dir
+		if out, _, err := asked(t, env, "audit verify"); exitCode(err) != 1 || !strings.Contains(err.Error(), says) || strings.HasPrefix(out, "ok") {
+			t.Errorf("with CHECKPOINT_DIR=%s it printed %q and ended with %v", dir, out, err)
+		}
+		out, _, err := asked(t, env, "audit verify --json")
+		if report := parsed(t, out).(map[string]any); exitCode(err) != 1 || !strings.Contains(err.Error(), says) || report["ok"] != false || report["checkpoints"] != 0.0 {
+			t.Errorf("with CHECKPOINT_DIR=%s it reports %v and ended with %v", dir, report, err)
+		}
+	}
+	elsewhere := maps.Clone(env) // whose default folder has none
+	elsewhere["DATA_DIR"] = empty
+	if out, messages, err := asked(t, elsewhere, "audit verify"); err != nil || !strings.HasPrefix(out, "ok: ") || !strings.Contains(messages, "CHECKPOINT_DIR") {
+		t.Errorf("with the default folder it said %q and ended with %v", messages, err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/orderlog/orderlog/internal/config"
 	"github.com/orderlog/orderlog/replay/proofs"
@@ -16,7 +17,8 @@ var auditVerify = subcommand{
 	help: `
 Reads the whole log and checks that no event is missing, that the versions of every stream follow on each other, that the
 tree over all events has the hashes that follow from them, and that it is the tree whose root was signed in every exported
-checkpoint. It ends with 1 when something is wrong, and says at which seq it begins.
+checkpoint. It ends with 1 when something is wrong, and says at which seq it begins; also when CHECKPOINT_DIR is set, and
+no checkpoint of this log is in it.
 
   --json   the whole report
 `,
@@ -52,7 +54,8 @@ func verify(ctx context.Context, env environment, c subcommand, args []string) (
 	if err != nil {
 		return inWords(err)
 	}
-	if report.Checkpoints == 0 && report.Events > 0 {
+	unseen := missed(env, t.cfg, &report)
+	if unseen == nil && report.Checkpoints == 0 && report.Events > 0 {
 		fmt.Fprintf(env.stderr, "no exported checkpoint was compared, so who owns the database could have changed log and tree alike: set CHECKPOINT_DIR (now %s) to where the server writes them, and AUDIT_PUBLIC_KEYS to its public key\n",
 			t.cfg.CheckpointDir)
 	}
@@ -65,7 +68,24 @@ func verify(ctx context.Context, env environment, c subcommand, args []string) (
 		}
 		err = writeReport(env.stdout, report)
 	}
+	if unseen != nil {
+		return errors.Join(err, unseen)
+	}
 	return errors.Join(err, damage(report))
+}
+
+// missed is the error of a log that is whole by itself where CHECKPOINT_DIR was set and nothing could be compared with
+// it: who names a folder wants the log held against it, and a wrong path must not pass for a proof. The report then is
+// not ok either. Nobody named the folder that is the default, and a log may be older than its checkpoints.
+func missed(env environment, cfg config.Config, r *proofs.Report) error {
+	if !r.OK || r.Checkpoints > 0 || r.Events == 0 || strings.TrimSpace(env.getenv("CHECKPOINT_DIR")) == "" {
+		return nil
+	}
+	why := fmt.Sprintf("nothing was compared with CHECKPOINT_DIR=%s: it has no checkpoint of the log %s that a known key signed; set it to where the server writes them, and AUDIT_PUBLIC_KEYS to its public key",
+		printable(cfg.CheckpointDir), r.Log)
+	r.OK = false
+	r.Problems = append(r.Problems, proofs.Problem{Kind: proofs.KindCheckpoints, Detail: why})
+	return errors.New(why)
 }
 
 // trusted are the public keys that checkpoints may be signed with.

@@ -179,6 +179,7 @@ func ended(ctx context.Context, err error) error {
 // parse reads flags that stand before, between or after the words, and returns the words, of which there must be so many.
 func (c subcommand) parse(flags *flag.FlagSet, args []string, words int) ([]string, error) {
 	flags.SetOutput(io.Discard)
+	flags.VisitAll(func(f *flag.Flag) { f.Value = strictly(f.Value) })
 	var found []string
 	for {
 		err := flags.Parse(args)
@@ -199,6 +200,44 @@ func (c subcommand) parse(flags *flag.FlagSet, args []string, words int) ([]stri
 		return nil, usageError{"usage: app " + c.usage}
 	}
 	return found, nil
+}
+
+var (
+	errEmptyFlag = errors.New("it is empty: give a value, or leave the flag out")
+	errTwice     = errors.New("it was given before: give it once")
+)
+
+// several is a flag that may come several times.
+type several func(string) error
+
+func (several) String() string       { return "" }
+func (f several) Set(s string) error { return f(s) }
+
+// strictFlag refuses the empty value that a script's unset variable makes, which else would select everything, and a
+// second value, which else would replace the first in silence.
+type strictFlag struct {
+	flag.Value
+	set bool
+}
+
+// strictly makes a flag strict, unless it has no value.
+func strictly(v flag.Value) flag.Value {
+	if b, ok := v.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
+		return v
+	}
+	return &strictFlag{Value: v}
+}
+
+func (f *strictFlag) Set(s string) error {
+	_, repeats := f.Value.(several)
+	switch {
+	case strings.TrimSpace(s) == "":
+		return errEmptyFlag
+	case f.set && !repeats:
+		return errTwice
+	}
+	f.set = true
+	return f.Value.Set(s)
 }
 
 // wrong is a mistake on the command line, with the usage.
