@@ -114,6 +114,7 @@ func nameSchema(t reflect.Type, hint string) string {
 }
 
 type historyInput struct {
+	OneValueEach
 	ByID
 	MinSeq
 	Limit   int   `query:"limit" minimum:"1" maximum:"200" doc:"The most events to answer. Absent: up to 1000."`
@@ -129,6 +130,7 @@ type historyBody struct {
 }
 
 type stateInput struct {
+	OneValueEach
 	ByID
 	MinSeq
 	Seq int64               `query:"seq" minimum:"1" doc:"As it was with every event up to this one and none after."`
@@ -141,7 +143,7 @@ func (s *server) audit(api huma.API) {
 		OperationID: "get-order-history", Method: http.MethodGet, Path: prefix + "/audit/orders/{id}", Tags: tags,
 		Summary: "What happened to an order, in order of seq",
 		Description: "Every event of the order, of its payments and of its delivery: what, when, by whom, from which request and why. " +
-			"data and meta are as they are in the log.",
+			"data and meta are as they are in the log. " + oneValueEach,
 		RejectUnknownQueryParameters: true,
 	}, admins, s.orderHistory)
 	register(s, api, huma.Operation{
@@ -149,7 +151,7 @@ func (s *server) audit(api huma.API) {
 		Summary: "An order as it was",
 		Description: "At a seq, at a time, or now. It is made out of the events alone, and has the members of the order as it was read then, " +
 			"and its payments. X-Seq, and the member seq, are that of the moment; at is when the event with that seq was recorded. " +
-			"An order that had not been placed yet is 404. A seq that the log does not reach is 400.",
+			"An order that had not been placed yet is 404. A seq that the log does not reach is 400. " + oneValueEach,
 		RejectUnknownQueryParameters: true,
 	}, admins, s.orderState)
 	s.auditEvents(api, tags)

@@ -37,22 +37,17 @@ type eventsInput struct {
 	lines string // the type to export as; empty: a page is wanted
 }
 
-// Resolve looks at what huma does not: what the client takes, and filters that are given more than once, of which only
-// the first would count.
+// Resolve looks at what huma does not: what the client takes, and how it says what it wants.
 func (in *eventsInput) Resolve(ctx huma.Context) []error {
 	r, _ := humago.Unwrap(ctx)
 	in.lines = acceptedLines(r.Header.Values("Accept"))
+	faults := queryFaults(r.URL.RawQuery, "type")
 	in.Types = nil
-	var faults []error
-	for name, values := range r.URL.Query() {
-		switch {
-		case name == "type":
-			for _, v := range values {
-				in.Types = append(in.Types, strings.FieldsFunc(v, func(c rune) bool { return c == ',' })...)
-			}
-		case len(values) > 1:
-			faults = append(faults, &huma.ErrorDetail{Location: "query." + name, Message: "must be given once"})
-		}
+	for _, v := range r.URL.Query()["type"] {
+		in.Types = append(in.Types, strings.Split(v, ",")...)
+	}
+	if in.lines != "" {
+		faults = append(faults, exportFaults(r)...)
 	}
 	if in.lines == "" && in.Limit > mostEvents {
 		faults = append(faults, &huma.ErrorDetail{Location: "query.limit", Message: "must be 1 to 200: ask for more pages, or for all with Accept: " + ndjsonType})
@@ -115,7 +110,8 @@ func (s *server) auditEvents(api huma.API, tags []string) {
 			"was when it began. The items of a page and the lines of an export are the canonical bytes of the events, of which the leaves " +
 			"of the Merkle tree are made: an event is the same wherever it is read, byte for byte.\n\n" +
 			"An export that cannot be brought to its end is broken off, which any client for HTTP reports. Go on after the seq of the last " +
-			"whole line. A node makes 4 exports at a time.",
+			"whole line. By HTTP/1.0, where that would look like the end, there are no exports: 400. A node makes 4 exports at a time.\n\n" +
+			oneValueEach + " Only type may be given several times.",
 		Responses: map[string]*huma.Response{
 			"200": {Description: "The events: a page; or lines, each of which is an event as the schema of " + ndjsonType + " has it.", Content: content},
 			"503": {Description: "overloaded: as many exports are under way as the node makes at a time. projection_behind, unavailable."},

@@ -63,12 +63,11 @@ func TestWhatEventsAreSearchedBy(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	for path, want := range map[string]replay.Query{
-		"":                            {Limit: 50},
-		"?limit=200&after=3&to=9":     {After: 3, To: 9, Limit: 200},
-		"?cursor=7&after=3":           {After: 7, Limit: 50},
-		"?type=order.placed":          {Types: []string{"order.placed"}, Limit: 50},
-		"?type=a,b&type=c":            {Types: []string{"a", "b", "c"}, Limit: 50},
-		"?type=&type=c&actor=&since=": {Types: []string{"c"}, Limit: 50},
+		"":                        {Limit: 50},
+		"?limit=200&after=3&to=9": {After: 3, To: 9, Limit: 200},
+		"?cursor=7&after=3":       {After: 7, Limit: 50},
+		"?type=order.placed":      {Types: []string{"order.placed"}, Limit: 50},
+		"?type=a,b&type=c":        {Types: []string{"a", "b", "c"}, Limit: 50},
 		"?stream=order/" + orderID.String() + "&actor=auth0%7Cboss":                 {Stream: "order/" + orderID.String(), Actor: "auth0|boss", Limit: 50},
 		"?since=2026-03-01T05:30:00%2B05:30&until=2026-03-01T00:00:00.000001Z":      {Since: since, Until: since.Add(time.Microsecond), Limit: 50},
 		"?since=2026-03-01T00:00:00Z&until=2026-03-01T00:00:00Z&min_seq=42&limit=1": {Since: since, Until: since, Limit: 1},

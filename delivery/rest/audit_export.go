@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/eventstore"
 	"github.com/orderlog/orderlog/replay"
@@ -46,6 +48,16 @@ type export struct {
 
 	deadline sync.Mutex
 	stopped  bool
+}
+
+// exportFaults says of a request that it can't have an export. By HTTP/1.0 an answer of unknown length ends with its
+// connection, so that one that is cut short would look whole.
+func exportFaults(r *http.Request) []error {
+	if r.ProtoAtLeast(1, 1) {
+		return nil
+	}
+	return []error{&huma.ErrorDetail{Location: "header.Accept", Message: "must be " + jsonType + " over " + r.Proto + ", where an export that is cut short " +
+		"would look whole: ask for pages, or use HTTP/1.1 (behind nginx: proxy_http_version 1.1)"}}
 }
 
 // export sends what a walk finds. The request's time limit does not hold for it: it ends with the walk, when the client

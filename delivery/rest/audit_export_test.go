@@ -285,6 +285,64 @@ func TestAnExportEndsWhenItsClientLeaves(t *testing.T) {
 	})
 }
 
+// By HTTP/1.0 the end of the connection is the end of the answer, whatever ended it.
+func TestAnExportIsRefusedWhereItsEndCannotBeTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	server := httptest.NewServer(w.handler(t))
+	defer server.Close()
+	for _, c := range []struct {
+		method, proto, accept string
+		status                int
+	}{
+		{"GET", "HTTP/1.0", ndjsonType, 400},
+		{"GET", "HTTP/1.0", "application/ndjson", 400},
+		{"HEAD", "HTTP/1.0", ndjsonType, 400},
+		{"GET", "HTTP/1.0", jsonType, 200},
+		{"GET", "HTTP/1.1", ndjsonType, 200},
+	} {
+		status, text := overTheWire(t, server.Listener.Addr().String(),
+			fmt.Sprintf("%s %s/audit/events %s\r\nHost: shop\r\nConnection: close\r\nAuthorization: Bearer admin\r\nAccept: %s\r\n\r\n", c.method, prefix, c.proto, c.accept))
+		if status != c.status {
+			t.Errorf("%+v: got %d: %s", c, status, text)
+		}
+		if c.method == "GET" && c.status == 400 {
+			for _, must := range []string{`"invalid_request"`, "header.Accept", "pages", "use HTTP/1.1", "proxy_http_version 1.1"} {
+				if !strings.Contains(text, must) {
+					t.Errorf("%+v: %q is not in %s", c, must, text)
+				}
+			}
+		}
+	}
+	if len(w.walks) != 1 {
+		t.Errorf("walked over %v", w.walks)
+	}
+}
+
+// overTheWire sends a request as it is, which http.Client would not.
+func overTheWire(t *testing.T, address, request string) (status int, text string) {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	method, _, _ := strings.Cut(request, " ")
+	answer, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
 // Over a real connection, through a client that knows nothing of this server.
 func TestAnExportOverTheNetwork(t *testing.T) {
 	t.Parallel()

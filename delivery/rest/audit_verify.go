@@ -13,6 +13,7 @@ import (
 )
 
 type verifyInput struct {
+	OneValueEach
 	MinSeq
 }
 
@@ -32,11 +33,13 @@ type verifyingBody struct {
 }
 
 type checkpointInput struct {
+	OneValueEach
 	MinSeq
-	Since int64 `query:"since" minimum:"0" doc:"The seq of an earlier checkpoint: the answer has the proof that it continues that one's tree. Absent or 0: no proof."`
+	Since int64 `query:"since" minimum:"0" doc:"The seq of an earlier checkpoint: the answer has consistency, the proof that it continues that one's tree, which is empty for the same tree. Absent or 0: no proof."`
 }
 
 type proofInput struct {
+	OneValueEach
 	MinSeq
 	Seq int64 `path:"seq" minimum:"1" doc:"The event's seq."`
 }
@@ -52,7 +55,7 @@ func (s *server) auditProofs(api huma.API, tags []string) {
 		Summary: "Whether the log is whole and unchanged",
 		Description: "Everything is recomputed from the events and compared with the Merkle tree and with the checkpoints that were " +
 			"exported. One verification runs at a time, and who asks meanwhile waits for the same one. It takes about a second for " +
-			"some hundred thousand events: when it takes longer than a request should, ask again for its outcome.",
+			"some hundred thousand events: when it takes longer than a request should, ask again for its outcome. " + oneValueEach,
 		Responses: map[string]*huma.Response{
 			"200": {
 				Description: "The outcome: ok says whether all is well. firstBadSeq is the first event of which something is wrong.",
@@ -70,7 +73,7 @@ func (s *server) auditProofs(api huma.API, tags []string) {
 		OperationID: "get-checkpoint", Method: http.MethodGet, Path: prefix + "/audit/checkpoint", Tags: tags,
 		Summary: "The log's signed head",
 		Description: "The newest checkpoint, made now if the log has grown: note is the signed text, as C2SP's tlog-checkpoint has it, and the other " +
-			"members say what is in it. Who keeps it can show later that the log was changed since.",
+			"members say what is in it. Who keeps it can show later that the log was changed since. " + oneValueEach,
 		Responses: map[string]*huma.Response{
 			"503": {Description: "unavailable: the node has no key to sign with, or found a reason not to sign; the detail says which. projection_behind."},
 		},
@@ -80,7 +83,7 @@ func (s *server) auditProofs(api huma.API, tags []string) {
 		OperationID: "prove-event", Method: http.MethodGet, Path: prefix + "/audit/events/{seq}/proof", Tags: tags,
 		Summary: "The proof that an event is in the log",
 		Description: "event is the canonical bytes of the event. Their RFC 6962 leaf hash and the hashes of proof, from the leaf up, lead to the root " +
-			"that the checkpoint signs.",
+			"that the checkpoint signs. " + oneValueEach,
 		Responses: map[string]*huma.Response{
 			"404": {Description: "not_found: the log does not reach that seq."},
 			"503": {Description: "projection_behind: the event is not in the tree yet; try again in a moment. unavailable: as of the checkpoint."},

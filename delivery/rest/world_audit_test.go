@@ -140,6 +140,9 @@ func (w *world) Checkpoint(ctx context.Context, since int64) (proofs.Checkpoint,
 	if since > 0 {
 		c.Consistency = []string{"aGFzaA=="}
 	}
+	if since == w.reached {
+		c.Consistency = []string{}
+	}
 	return c, w.query(ctx, since)
 }
 

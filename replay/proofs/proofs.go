@@ -63,8 +63,9 @@ type Checkpoint struct {
 	Note string    `json:"note"` // the same, signed: a C2SP tlog-checkpoint
 	// PublicKey is the verifier key of whoever signed the note.
 	PublicKey string `json:"publicKey"`
-	// Consistency are the hashes, in base64, that prove that this tree continues that of the size asked for.
-	Consistency []string `json:"consistency,omitempty"`
+	// Consistency are the hashes, in base64, that prove that this tree continues that of the size asked for: none, and not
+	// nil, when it is the same. Nil: no size was asked for.
+	Consistency []string `json:"consistency,omitzero"`
 }
 
 // Proof shows that an event is in the log: hashing its line and going up with the hashes of Proof leads to the root that
