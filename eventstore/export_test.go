@@ -39,7 +39,7 @@ func Statements() map[string]string {
 	return map[string]string{
 		"sqlLockHead": sqlLockHead, "sqlLookupStreams": sqlLookupStreams, "sqlLookupKeys": sqlLookupKeys,
 		"sqlInsertEvents": sqlInsertEvents, "sqlUpsertStreams": sqlUpsertStreams, "sqlInsertKeys": sqlInsertKeys,
-		"sqlMoveHead": sqlMoveHead, "sqlAppend": sqlAppend, "sqlNotify": sqlNotify, "sqlAwaitHead": sqlAwaitHead,
+		"sqlMoveHead": sqlMoveHead, "sqlAppend": sqlAppend, "sqlNotify": sqlNotify, "sqlAwaitHead": sqlAwaitHead, "sqlNewerThan": sqlNewerThan,
 		"sqlEventExists": sqlEventExists, "sqlStreamBounds": sqlStreamBounds, "sqlReadStream": sqlReadStream,
 		"sqlReadLog": sqlReadLog, "sqlReadLast": sqlReadLast, "sqlHead": sqlHead, "sqlAddPartitions": sqlAddPartitions,
 		"sqlSeqAt":       sqlSeqAt,

@@ -56,6 +56,8 @@ SELECT head, at FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
 	// Waits for a transaction that may still be committing: it holds the head.
 	sqlAwaitHead = `SELECT 1 FROM log_head FOR SHARE`
 
+	sqlNewerThan = `SELECT recorded_at > $1 FROM log_head`
+
 	sqlEventExists = `SELECT seq, recorded_at FROM events WHERE stream_id = $1 AND id = $2 AND seq > $3`
 
 	sqlStreamBounds = `

@@ -100,7 +100,14 @@ func decodeRow(row [][]byte, types map[string]string) (Recorded, error) {
 
 // SeqAt returns the seq of the last event that was recorded at or before a time, 0 if there is none. It looks at as many
 // events as the log's length has binary digits: recorded_at never falls as seq rises.
+//
+// The answer for a time that has passed never changes. An append has its time from before its commit, so that where time
+// is later than the newest event SeqAt waits for the append that is under way; a role that may only read can't, and gets
+// an error.
 func (s *Store) SeqAt(ctx context.Context, at time.Time) (int64, error) {
+	if err := s.awaitUntil(ctx, at); err != nil {
+		return 0, fmt.Errorf("find the last event of %s: %w", at.UTC().Format(time.RFC3339Nano), err)
+	}
 	var low, high int64
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		var q pgx.Batch
@@ -115,4 +122,18 @@ func (s *Store) SeqAt(ctx context.Context, at time.Time) (int64, error) {
 		return 0, &GapError{Want: (low + high + 1) / 2}
 	}
 	return low, nil
+}
+
+// awaitUntil returns when no event of a time that has passed can be appended any more.
+func (s *Store) awaitUntil(ctx context.Context, at time.Time) error {
+	var over bool
+	if err := s.pool.QueryRow(ctx, sqlNewerThan, at.UTC()).Scan(&over); err != nil || over {
+		return err
+	}
+	_, err := s.pool.Exec(ctx, sqlAwaitHead)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && (refused.Code == "42501" || refused.Code == "25006") { // not permitted, or in a read-only copy
+		return fmt.Errorf("it is later than the newest event, and whether one is on its way can't be waited for with this role or database: ask by seq: %w", err)
+	}
+	return err
 }

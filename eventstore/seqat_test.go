@@ -1,6 +1,7 @@
 package eventstore_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orderlog/orderlog/eventstore"
+	"github.com/orderlog/orderlog/internal/parttest"
 	"github.com/orderlog/orderlog/internal/pgtest"
 )
 
@@ -83,5 +85,64 @@ func TestTheSearchForATimeUsesTheIndexHoweverThePlanWasMade(t *testing.T) {
 	plan := explain(t, pool, eventstore.Statements()["sqlSeqAt"])
 	if strings.Contains(plan, "Seq Scan on events") || !strings.Contains(plan, "Index") {
 		t.Errorf("the plan does not go by the index:\n%s", plan)
+	}
+}
+
+// TestWhatHadHappenedByATimeThatHasPassedDoesNotChange: an append that is under way has a time already.
+func TestWhatHadHappenedByATimeThatHasPassedDoesNotChange(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	store := open(t, pgtest.Pool(t, url), eventstore.Options{})
+	if _, err := store.Append(t.Context(), one(fresh(), 0)); err != nil {
+		t.Fatal(err)
+	}
+	pool := pgtest.Pool(t, url)
+	asked := eventstore.Open(pool, eventstore.Options{})
+	inTheWay, err := pgtest.Pool(t, pgtest.SuperuserURL(t, url)).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = inTheWay.Rollback(context.WithoutCancel(t.Context())) }() // nothing, once it is over
+	if _, err := inTheWay.Exec(t.Context(), "LOCK TABLE events IN SHARE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	appended := make(chan error, 1)
+	go func() { _, err := store.Append(t.Context(), one(fresh(), 0)); appended <- err }()
+	waiting := func(n int) bool {
+		var found int
+		err := pool.QueryRow(t.Context(), `SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+			WHERE NOT granted AND datname = current_database() AND query !~ 'add_partitions'`).Scan(&found)
+		return err == nil && found >= n
+	}
+	parttest.Eventually(t, "the append to be under way", func() bool { return waiting(1) })
+	var now time.Time
+	if err := pool.QueryRow(t.Context(), "SELECT clock_timestamp()").Scan(&now); err != nil {
+		t.Fatal(err)
+	}
+	type answer struct {
+		seq int64
+		err error
+	}
+	found := make(chan answer, 1)
+	go func() {
+		seq, err := asked.SeqAt(t.Context(), now)
+		found <- answer{seq, err}
+	}()
+	parttest.Eventually(t, "the question to wait", func() bool {
+		select {
+		case a := <-found:
+			t.Fatalf("seq %d, %v, while an append is under way", a.seq, a.err)
+		default:
+		}
+		return waiting(2)
+	})
+	if err := inTheWay.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-appended; err != nil {
+		t.Fatal(err)
+	}
+	if a := <-found; a.seq != 2 || a.err != nil {
+		t.Errorf("seq %d, %v, want 2", a.seq, a.err)
 	}
 }

@@ -10,8 +10,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/domain/courier"
 	"github.com/orderlog/orderlog/domain/inbox"
 	"github.com/orderlog/orderlog/domain/order"
+	"github.com/orderlog/orderlog/domain/payment"
 	"github.com/orderlog/orderlog/eventstore"
 )
 
@@ -94,11 +96,17 @@ func (l *Log) History(ctx context.Context, q HistoryQuery) (History, error) {
 		h.Next = seqs[limit-1]
 	}
 	if len(seqs) == 0 {
-		_, err := l.placed(ctx, q.OrderID, h.Seq)
+		first, err := l.placed(ctx, q.OrderID, h.Seq)
+		if err == nil && q.After < first && first <= to {
+			err = mismatch("it has nothing of order %s, which was placed with seq %d", q.OrderID, first)
+		}
 		return h, err
 	}
 	events, err := l.read(ctx, seqs)
 	if err != nil {
+		return h, err
+	}
+	if err := l.checkPage(ctx, q, h, events); err != nil {
 		return h, err
 	}
 	var d differ
@@ -123,6 +131,32 @@ func (l *Log) History(ctx context.Context, q HistoryQuery) (History, error) {
 		}
 	}
 	return h, nil
+}
+
+// checkPage finds out whether the index has left out an event of the streams that are all about one order: between those
+// of the page, and where the page is all there is, before and after them, too.
+func (l *Log) checkPage(ctx context.Context, q HistoryQuery, h History, events []eventstore.Recorded) error {
+	if q.After == 0 && h.Next == 0 {
+		upTo := h.Seq
+		if q.To > 0 {
+			upTo = min(upTo, q.To)
+		}
+		return l.checkWhole(ctx, q.OrderID, upTo, events, true)
+	}
+	last := make(map[eventstore.StreamID]int64)
+	for _, e := range events {
+		switch e.Stream.Type {
+		case order.StreamType, payment.StreamType, courier.TrackStreamType:
+		default:
+			continue
+		}
+		before, seen := last[e.Stream]
+		if seen && e.Version != before+1 {
+			return mismatch("it has version %d of %s, seq %d, and not version %d", e.Version, e.Stream, e.Seq, before+1)
+		}
+		last[e.Stream] = e.Version
+	}
+	return nil
 }
 
 // placed returns where an order begins; [domain.CodeNotFound] if it does not by a seq.

@@ -129,7 +129,6 @@ func (l *Log) search(ctx context.Context, q Query) (search, error) {
 		return search{}, err
 	}
 	s.seq = p.position
-	s.to = min(s.to, p.position)
 	// The last event before a time: recorded_at is in microseconds, and what is finer is cut off.
 	if !q.Since.IsZero() {
 		before, err := l.store.SeqAt(ctx, q.Since.Add(-1))
@@ -143,13 +142,20 @@ func (l *Log) search(ctx context.Context, q Query) (search, error) {
 		if err != nil {
 			return search{}, err
 		}
+		if !q.Until.After(p.now) { // what was until then will be the same whenever somebody asks
+			if err := l.await(ctx, before); err != nil {
+				return search{}, err
+			}
+			s.seq = max(s.seq, before)
+		}
 		s.to = min(s.to, before)
 	}
+	s.to = min(s.to, s.seq)
 	if stream != nil {
 		s.byStream = true
 		s.streams, err = l.streams(ctx, *stream)
 	}
-	s.to = max(s.to, s.after) // nothing rather than less than that
+	s.after = min(s.after, s.to) // nothing rather than less than that
 	return s, err
 }
 
@@ -180,7 +186,7 @@ func (s *search) page(ctx context.Context, after int64, limit int) ([]eventstore
 	case s.byStream:
 		return s.streamPage(ctx, after, limit)
 	case !s.filters():
-		return s.log.query(ctx, sqlReadRange, after, s.to, limit)
+		return s.wholeRange(ctx, after, limit)
 	}
 	args := []any{planned, after, s.to, limit}
 	if s.actor != "" {
@@ -198,6 +204,23 @@ func (s *search) page(ctx context.Context, after int64, limit int) ([]eventstore
 		return nil, fmt.Errorf("search the audit's index: %w", err)
 	}
 	return s.log.read(ctx, seqs)
+}
+
+// wholeRange is page for all events; none may be missing.
+func (s *search) wholeRange(ctx context.Context, after int64, limit int) ([]eventstore.Recorded, error) {
+	events, err := s.log.query(ctx, sqlReadRange, after, s.to, limit)
+	if err != nil {
+		return nil, err
+	}
+	for i, want := 0, after+1; want <= s.to && i < limit; i, want = i+1, want+1 {
+		if i >= len(events) {
+			return nil, &eventstore.GapError{Want: want}
+		}
+		if events[i].Seq != want {
+			return nil, &eventstore.GapError{Want: want, Got: events[i].Seq}
+		}
+	}
+	return events, nil
 }
 
 // streamPage is page for the streams of one id: each by itself, because an index has them in order.

@@ -15,6 +15,7 @@ import (
 	"github.com/orderlog/orderlog/domain/courier"
 	"github.com/orderlog/orderlog/domain/order"
 	"github.com/orderlog/orderlog/eventstore"
+	"github.com/orderlog/orderlog/internal/pgtest"
 	"github.com/orderlog/orderlog/replay"
 )
 
@@ -277,5 +278,33 @@ func TestEachHoldsNoConnectionWhileItsFiltersFind(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAPageOfAllEventsMissesNone as the export does not.
+func TestAPageOfAllEventsMissesNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.New()
+	w.place(t, id)
+	w.place(t, uuid.New())
+	w.place(t, uuid.New())
+	stopped := w.run(t)
+	w.waitFor(t, 3)
+	stopped()
+	superuser := pgtest.Pool(t, pgtest.SuperuserURL(t, w.url))
+	for _, sql := range []string{`ALTER TABLE events_p00000000 DISABLE TRIGGER ALL`, `DELETE FROM events_p00000000 WHERE seq = 2`} {
+		if _, err := superuser.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, q := range []replay.Query{{}, {After: 1}, {Limit: 2}, {After: 1, To: 2}} {
+		var gap *eventstore.GapError
+		if p, err := w.log.Events(t.Context(), q); !errors.As(err, &gap) || gap.Want != 2 {
+			t.Errorf("%+v: %d events, %v", q, len(p.Events), err)
+		}
+	}
+	if p, err := w.log.Events(t.Context(), replay.Query{After: 2}); err != nil || len(p.Events) != 1 {
+		t.Errorf("behind it: %d events, %v", len(p.Events), err)
 	}
 }

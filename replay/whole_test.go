@@ -80,6 +80,9 @@ func TestARowThatIsMissingInTheIndexIsFound(t *testing.T) {
 		if _, err := e.log.State(t.Context(), e.order, replay.Moment{}); err == nil && typ != "track" {
 			t.Errorf("a state without seq %d", n.Seq)
 		}
+		if h, err := e.log.History(t.Context(), replay.HistoryQuery{OrderID: e.order}); err == nil {
+			t.Errorf("a history without seq %d: %d entries", n.Seq, len(h.Entries))
+		}
 		if _, err := e.log.OrderEvents(t.Context(), e.order, n.Seq-1); err != nil && n.Seq > h.Entries[0].Seq {
 			t.Errorf("before seq %d: %v", n.Seq, err)
 		}
@@ -95,6 +98,29 @@ func TestARowThatIsMissingInTheIndexIsFound(t *testing.T) {
 	e.exec(t, `DELETE FROM audit_index WHERE seq IN (SELECT seq FROM events WHERE stream_id = $1)`, e.payment)
 	if _, err := e.log.OrderEvents(t.Context(), e.order, 0); err == nil || !strings.Contains(err.Error(), "version 1 of payment/"+e.payment.String()) {
 		t.Errorf("without the payment: %v", err)
+	}
+}
+
+// Of a page that is not all there is, what is missing in the middle is missed.
+func TestARowThatIsMissingInAPageIsFound(t *testing.T) {
+	t.Parallel()
+	e := newEvening(t, func(*evening) {})
+	h := e.history(t, replay.HistoryQuery{OrderID: e.order})
+	var ofOrder []int64
+	for _, n := range h.Entries {
+		if strings.HasPrefix(n.Stream, "order/") {
+			ofOrder = append(ofOrder, n.Seq)
+		}
+	}
+	first, second := ofOrder[0], ofOrder[1]
+	e.exec(t, `DELETE FROM audit_index WHERE seq = $1`, second)
+	if _, err := e.log.History(t.Context(), replay.HistoryQuery{OrderID: e.order, Limit: len(h.Entries) - 2}); err == nil {
+		t.Error("a page without the order's second event")
+	}
+	e.exec(t, `DELETE FROM audit_index WHERE order_id = $1`, e.order)
+	_, err := e.log.History(t.Context(), replay.HistoryQuery{OrderID: e.order})
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("placed with seq %d", first)) {
+		t.Errorf("a history of nothing: %v", err)
 	}
 }
 
