@@ -169,12 +169,16 @@ func TestAWriteThatNobodyTakesIsGivenUpSoonAfterTheSignal(t *testing.T) {
 		r, w := io.Pipe()
 		defer func() { _ = r.Close() }()
 		out := &patientWriter{ctx: ctx, w: w}
+		signalled := make(chan time.Time, 1)
+		context.AfterFunc(ctx, func() { signalled <- time.Now() })
 		var began time.Time
-		context.AfterFunc(ctx, func() { began = time.Now() })
 		time.AfterFunc(time.Hour, cancel) // a slow reader is waited for as long as nobody interrupts
-		for range 2 {
+		for i := range 2 {
 			if n, err := out.Write([]byte("event")); n != 0 || !errors.Is(err, errUnread) {
 				t.Errorf("wrote %d: %v", n, err)
+			}
+			if i == 0 {
+				began = <-signalled
 			}
 			if took := time.Since(began); took != writePatience {
 				t.Errorf("gave up %v after the signal", took)
