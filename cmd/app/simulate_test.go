@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"maps"
 	"path/filepath"
@@ -74,7 +75,8 @@ func TestSimulatingProvesThatNothingIsMissed(t *testing.T) {
 	admin := tokenFor(t, "boss", domain.RoleAdmin)
 	s.openShop(t)
 	for _, open := range []bool{false, true} {
-		s.must(t, 200, "PATCH", "/api/v1/business/status", admin, map[string]any{"isOpen": open, "message": "as found"})
+		found := s.must(t, 200, "PATCH", "/api/v1/business/status", admin, map[string]any{"isOpen": open, "message": "as found"})
+		s.must(t, 200, "GET", fmt.Sprintf("/api/v1/business?min_seq=%d", found.seq()), admin, nil) // who comes next sees it so
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		args := []string{"simulate", "--url", s.url, "--orders", "15", "--clients", "8", "--drop", "0.5", "--rate", "0"}
