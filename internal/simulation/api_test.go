@@ -134,6 +134,23 @@ func TestTheProviderSignsWhatItSends(t *testing.T) {
 	}
 }
 
+func TestWhatAPaymentBeganIsEndedAlthoughTheEveningIsBrokenOff(t *testing.T) {
+	t.Parallel()
+	ctx, breakOff := context.WithCancel(t.Context())
+	a, seen := answering(t, func(w http.ResponseWriter) {
+		breakOff() // the server has taken the money in
+		status(http.StatusOK, "{}")(w)
+	})
+	e := &evening{api: a, cfg: Config{WebhookSecret: []byte("k")}}
+	o := &order{payment: paid{ID: "p", Amount: 500}, plan: plan{twice: true}}
+	if err := e.capture(ctx, o); err != nil || o.captured != 500 || len(seen) != 2 {
+		t.Errorf("captured %d after %d messages: %v", o.captured, len(seen), err)
+	}
+	if err := e.capture(ctx, o); !errors.Is(err, context.Canceled) || o.captured != 500 || len(seen) != 2 {
+		t.Errorf("behind the end: captured %d after %d messages: %v", o.captured, len(seen), err)
+	}
+}
+
 func TestNoServer(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())

@@ -51,7 +51,25 @@ func (e *evening) pay(ctx context.Context, o *order) error {
 	return e.capture(ctx, o)
 }
 
+// lastWord is how long what is begun may take when the evening is broken off.
+const lastWord = 15 * time.Second
+
+// toItsEnd lets what is begun be ended although the evening is broken off meanwhile: the server may have taken it in, and
+// the books here must say so too. What would begin behind the end does not.
+func toItsEnd(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+	return ending, cancel, nil
+}
+
 func (e *evening) startPayment(ctx context.Context, o *order) error {
+	ctx, cancel, err := toItsEnd(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
 	body := map[string]any{"method": o.plan.method}
 	if _, err := e.api.post(ctx, o.customer.user, "/orders/"+o.id+"/payments", body, &o.payment); err != nil {
 		return err
@@ -99,6 +117,11 @@ func (e *evening) chargeBack(ctx context.Context, o *order, amount int64) error 
 
 // tell sends the webhook what happened to a payment, some of it twice, as providers do.
 func (e *evening) tell(ctx context.Context, o *order, what string, amount int64) error {
+	ctx, cancel, err := toItsEnd(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
 	n := notice{uuid.NewString(), o.payment.ID, what, amount, currency}
 	times := 1
 	if o.plan.twice {
