@@ -141,7 +141,7 @@ func TestWhatAPaymentBeganIsEndedAlthoughTheEveningIsBrokenOff(t *testing.T) {
 		breakOff() // the server has taken the money in
 		status(http.StatusOK, "{}")(w)
 	})
-	e := &evening{api: a, cfg: Config{WebhookSecret: []byte("k")}}
+	e := &evening{api: a, cfg: Config{WebhookSecret: []byte("k")}, stats: &stats{}}
 	o := &order{payment: paid{ID: "p", Amount: 500}, plan: plan{twice: true}}
 	if err := e.capture(ctx, o); err != nil || o.captured != 500 || len(seen) != 2 {
 		t.Errorf("captured %d after %d messages: %v", o.captured, len(seen), err)
