@@ -105,7 +105,7 @@ func (s *Subscription) retryLater() {
 	s.retry.pause = min(max(2*s.retry.pause, cfg.RetryMin), cfg.RetryMax)
 	s.retry.until = time.Now().Add(s.retry.pause)
 	if s.retry.timer == nil {
-		s.retry.timer = time.AfterFunc(s.retry.pause, s.signal)
+		s.retry.timer = time.AfterFunc(s.retry.pause, s.Signal)
 		return
 	}
 	s.retry.timer.Reset(s.retry.pause)
@@ -129,7 +129,7 @@ func (s *Subscription) offer(f *Frame, channel string, before int64) {
 		return
 	}
 	s.queue = append(s.queue, f)
-	s.signal()
+	s.Signal()
 }
 
 // reached says that a position is not before what the subscription waits for.

@@ -78,7 +78,7 @@ func (s *Subscription) tellLeftLocked(channel string) {
 	if !slices.Contains(s.left, channel) {
 		s.left = append(s.left, channel)
 	}
-	s.signal()
+	s.Signal()
 }
 
 // End takes the subscription out of a channel that it has lost the right to, and has its consumer told so.

@@ -159,7 +159,7 @@ func TestARightThatEndedBehindItsCheckIsNotUsed(t *testing.T) {
 	if _, _, err := s.Join("order:1", checked, 0); !errors.Is(err, ErrEnded) || s.Has("order:1") {
 		t.Errorf("joined: %v", err)
 	}
-	if _, err := hub.Subscribe(agentA, 0, 0, checked); !errors.Is(err, ErrEnded) {
+	if _, err := hub.Subscribe(Wanted{Channels: agentA, Checked: checked}); !errors.Is(err, ErrEnded) {
 		t.Errorf("subscribed: %v", err)
 	}
 	if n := hub.Stats().Subscriptions; n != 2 || len(hub.channels["order:1"]) != 0 {

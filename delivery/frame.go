@@ -11,8 +11,8 @@ import (
 	"github.com/orderlog/orderlog/projections"
 )
 
-// Frame is one notification, encoded once for every client that gets it. It is immutable, so it is shared
-// between goroutines without a lock.
+// Frame is one notification, encoded once for every client that gets it. What can be seen of it never
+// changes, so it is shared between goroutines without a lock.
 type Frame struct {
 	Seq   int64
 	Event string
@@ -27,6 +27,8 @@ type Frame struct {
 	// tail is the encoded object after the value of "prev", and data the part of it that is the notification's data.
 	tail []byte
 	data []byte
+
+	forms [maxForms]atomic.Pointer[[]byte]
 }
 
 // NewFrame encodes a notification. It fails when the data is not JSON.
@@ -63,10 +65,10 @@ func (f *Frame) Append(dst []byte, prev int64) []byte {
 // Data returns the notification's data as compact JSON. The caller must not change it.
 func (f *Frame) Data() json.RawMessage { return f.data }
 
-// Size is about how many bytes of memory the frame takes.
+// Size is about how many bytes of memory the frame takes once it has all its forms.
 func (f *Frame) Size() int {
-	const overhead = 160 // the struct, and the headers of what it points to
-	size := overhead + len(f.tail) + len(f.Event)
+	const overhead = 160 + 8*maxForms // the struct, and the headers of what it points to
+	size := overhead + len(f.tail)*(1+formsMade()) + len(f.Event)
 	for _, c := range f.Channels {
 		size += 16 + len(c)
 	}

@@ -64,7 +64,7 @@ func mustStep(t interface{ Fatalf(string, ...any) }, h *Hub) {
 
 // subscribe subscribes to channels that nobody loses.
 func subscribe(t interface{ Fatalf(string, ...any) }, h *Hub, channels []string, cursor, goal int64) *Subscription {
-	s, err := h.Subscribe(channels, cursor, goal, h.Position())
+	s, err := h.Subscribe(Wanted{Channels: channels, Cursor: cursor, Goal: goal, Checked: h.Position()})
 	if err != nil {
 		t.Fatalf("Subscribe: %v", err)
 	}

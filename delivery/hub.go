@@ -231,7 +231,7 @@ func (h *Hub) begin(position int64) {
 	h.position.Store(position)
 	for s := range h.waiting { // they could not know what to do before
 		delete(h.waiting, s)
-		s.signal()
+		s.Signal()
 	}
 }
 
@@ -265,7 +265,7 @@ func (h *Hub) advanceLocked(position int64) {
 	for s := range h.waiting {
 		if s.reached(position) {
 			delete(h.waiting, s)
-			s.signal()
+			s.Signal()
 		}
 	}
 }

@@ -64,25 +64,44 @@ type retry struct {
 	pause time.Duration
 }
 
-// Subscribe returns a subscription to the channels after the cursor, which does not say that it has caught up
-// before it is at goal: the log may be ahead of the hub. So may the cursor, because another node or a reading
-// may have told it: what is not after it is skipped. Close it when done.
+// Wanted is what a subscription is to hand out.
+type Wanted struct {
+	Channels []string
+	// From lets single ones of the channels count from a seq that is later than the cursor: of what only they carry,
+	// nothing up to it is handed out. It may be nil.
+	From map[string]int64
+	// Cursor is the seq after which everything is handed out. It may be ahead of the hub, because another node or a
+	// reading may have told it: what is not after it is skipped.
+	Cursor int64
+	// Goal is the seq before which the subscription does not say that it has caught up: the log may be ahead of the hub.
+	Goal int64
+	// Checked is the hub's Position, read behind Ready and before the rights to the channels were checked.
+	Checked int64
+	// Wake gets a value when Poll may have something to hand out, and is what Ready returns. Its capacity is 1. Several
+	// subscriptions may share it if one consumer polls all of them after each value; what it finds then may be nothing.
+	// nil: the subscription has one of its own.
+	Wake chan struct{}
+}
+
+// Subscribe returns a subscription. Close it when done.
 //
 // Who is in the channels of a user and a role leaves a channel as soon as the log says that this user lost the right
-// to it. The rights must have been checked after checked was read from Position, behind Ready: ErrEnded if one was ended
-// since.
-func (h *Hub) Subscribe(channels []string, cursor, goal, checked int64) (*Subscription, error) {
+// to it. ErrEnded if one was ended after Checked: check the rights again.
+func (h *Hub) Subscribe(w Wanted) (*Subscription, error) {
 	s := &Subscription{
-		hub: h, wake: make(chan struct{}, 1), channels: make(channelSet, len(channels)),
-		cursor: cursor, goal: max(cursor, goal),
+		hub: h, wake: w.Wake, channels: make(channelSet, len(w.Channels)),
+		cursor: w.Cursor, goal: max(w.Cursor, w.Goal),
 	}
-	for _, c := range channels {
-		s.channels[c] = cursor
+	if s.wake == nil {
+		s.wake = make(chan struct{}, 1)
+	}
+	for _, c := range w.Channels {
+		s.channels[c] = max(w.Cursor, w.From[c])
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for c := range s.channels {
-		if h.endings.since(checked, c, s.channels) {
+		if h.endings.since(w.Checked, c, s.channels) {
 			return nil, ErrEnded
 		}
 	}
@@ -90,7 +109,7 @@ func (h *Hub) Subscribe(channels []string, cursor, goal, checked int64) (*Subscr
 		h.attachLocked(s, c)
 	}
 	h.counters.subscriptions.Add(1)
-	s.signal()
+	s.Signal()
 	return s, nil
 }
 
@@ -98,7 +117,8 @@ func (h *Hub) Subscribe(channels []string, cursor, goal, checked int64) (*Subscr
 // without waiting for it.
 func (s *Subscription) Ready() <-chan struct{} { return s.wake }
 
-// Next waits for the next batch of at most limit frames. Errors: ErrClosed, ErrExpired, and the context's.
+// Next waits for the next batch of at most limit frames. It takes the values of Ready, so it is not for subscriptions
+// that share a channel. Errors: ErrClosed, ErrExpired, and the context's.
 func (s *Subscription) Next(ctx context.Context, limit int) (Batch, error) {
 	for {
 		b, err := s.Poll(ctx, limit)
@@ -193,7 +213,7 @@ func (s *Subscription) Reset(cursor int64) {
 func (s *Subscription) fallBack() {
 	s.queue, s.live, s.told = nil, false, false
 	s.generation++
-	s.signal()
+	s.Signal()
 }
 
 // Close ends the subscription. It is safe to call it again.
@@ -217,7 +237,8 @@ func (s *Subscription) Close() {
 	s.hub.counters.subscriptions.Add(-1)
 }
 
-func (s *Subscription) signal() {
+// Signal has Ready get a value, so that the consumer looks again.
+func (s *Subscription) Signal() {
 	select {
 	case s.wake <- struct{}{}:
 	default: // it is to wake already

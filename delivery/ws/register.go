@@ -129,7 +129,7 @@ func subscribe(hub *delivery.Hub, user auth.Identity, channels []string, rooms [
 			fromNow = append(fromNow, m)
 		}
 	}
-	sub, err := hub.Subscribe(channels, cursor, goal, checked)
+	sub, err := hub.Subscribe(delivery.Wanted{Channels: channels, Cursor: cursor, Goal: goal, Checked: checked})
 	if err != nil {
 		return nil, err
 	}
