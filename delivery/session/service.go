@@ -1,0 +1,163 @@
+// Package session is what a connected client may do and is told, whatever it is connected by.
+//
+// A Session is a client's stream: everything that its channels carry after its cursor, in rising order of seq, each once,
+// or a resync that says why that cannot be. Beside it the client joins rooms and leaves them. What it may see comes from its
+// token alone, is checked when a room is joined, and ends with the event that takes the right away.
+//
+// A transport has two goroutines, or turns, for a session: one serves what the client says, by Do, and one writes, by Next
+// and Answered. What Next gives is pulled, so a client that reads slowly costs a bounded queue, and loses nothing.
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/domain/courier"
+	"github.com/orderlog/orderlog/internal/auth"
+)
+
+// Verifier judges tokens. A token that it refuses is an auth.ErrUnauthenticated, and an auth.ErrTokenExpired when
+// that is all that is wrong; any other error means that it cannot tell now.
+type Verifier interface {
+	Verify(ctx context.Context, token string) (auth.Identity, error)
+}
+
+// Access says who may follow what.
+type Access interface {
+	// CanSeeOrder says whether the user may see an order. An order that is not there is a domain.Error not_found.
+	CanSeeOrder(ctx context.Context, user auth.Identity, orderID uuid.UUID) (bool, error)
+	// CanSeeCourier says whether the user may follow a delivery agent, who is named by the user id, now. Both go by the
+	// log and not by a read model: a right that an event has ended is not given once the event is in the log.
+	// since is the seq from which on the user may follow the agent: what was before is of others. 0: it was always so.
+	CanSeeCourier(ctx context.Context, user auth.Identity, agentID string) (since int64, ok bool, err error)
+}
+
+// Locator takes what couriers say of where they are.
+type Locator interface {
+	// ReportLocation says that the order which the user carries is at a point. remoteAddr is the client's IP address,
+	// empty when it has none. A refusal is a domain.Error.
+	ReportLocation(ctx context.Context, user auth.Identity, remoteAddr string, orderID uuid.UUID, p courier.Point) (Located, error)
+}
+
+// Config of a Service. Hub, Verifier and Access are required.
+type Config struct {
+	Hub      *delivery.Hub
+	Verifier Verifier
+	Access   Access
+	// Locator takes what couriers say of where they are; nil: they are answered that it is unavailable.
+	Locator Locator
+	// Logger gets what goes wrong on this side. Default: slog.Default().
+	Logger *slog.Logger
+
+	// MaxRooms bounds the rooms a session joins. Default 100.
+	MaxRooms int
+	// MaxJoinEvents and MaxJoinBytes bound the events in the answer to a join. Defaults 500 and 256 KiB.
+	MaxJoinEvents, MaxJoinBytes int
+	// CheckpointInterval is how long a session may be told nothing. Default 10 s.
+	CheckpointInterval time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	byDefault(&c.MaxRooms, 100)
+	byDefault(&c.MaxJoinEvents, 500)
+	byDefault(&c.MaxJoinBytes, 256<<10)
+	byDefault(&c.CheckpointInterval, 10*time.Second)
+	return c
+}
+
+func byDefault[T int | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}
+
+// Service opens sessions and counts them, over all transports. It is safe for concurrent use.
+type Service struct {
+	cfg Config
+
+	mu    sync.Mutex
+	users map[string]int // sessions by user
+	roles map[domain.Role]int64
+}
+
+// New returns a service.
+func New(cfg Config) *Service {
+	return &Service{cfg: cfg.withDefaults(), users: map[string]int{}, roles: map[domain.Role]int64{}}
+}
+
+// Authenticate judges a token, bare or as "Bearer TOKEN". Errors are a *domain.Error: unauthenticated, token_expired, or
+// unavailable when it cannot be judged now, which is logged.
+func (s *Service) Authenticate(ctx context.Context, token string) (auth.Identity, error) {
+	if bare, ok := auth.Bearer(token); ok {
+		token = bare
+	}
+	user, err := s.cfg.Verifier.Verify(ctx, token)
+	switch {
+	case err == nil:
+		return user, nil
+	case errors.Is(err, auth.ErrTokenExpired):
+		return auth.Identity{}, errTokenExpired
+	case errors.Is(err, auth.ErrUnauthenticated):
+		return auth.Identity{}, domain.Errorf(domain.CodeUnauthenticated, "the token is not accepted: get a new one").WithCause(err)
+	}
+	if ctx.Err() == nil {
+		s.cfg.Logger.ErrorContext(ctx, "a token could not be judged", "error", err)
+	}
+	return auth.Identity{}, domain.Errorf(domain.CodeUnavailable, "the token cannot be judged now: try again in a moment").WithCause(err)
+}
+
+var errTokenExpired = domain.Errorf(delivery.CodeTokenExpired, "the token has expired: get a new one")
+
+// Users is how many users have a session, each counted once.
+func (s *Service) Users() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(len(s.users))
+}
+
+// maxOnline bounds what Online returns.
+const maxOnline = 10_000
+
+// Online returns the ids of the users that have a session, in order; of very many, the first 10,000.
+func (s *Service) Online() []string {
+	s.mu.Lock()
+	users := slices.AppendSeq(make([]string, 0, len(s.users)), maps.Keys(s.users))
+	s.mu.Unlock()
+	slices.Sort(users)
+	return users[:min(len(users), maxOnline)]
+}
+
+// Roles returns how many sessions there are of each role, without the anonymous ones.
+func (s *Service) Roles() map[domain.Role]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.roles)
+}
+
+func (s *Service) count(user auth.Identity) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users[user.UserID]++
+	s.roles[user.Role]++
+}
+
+func (s *Service) uncount(user auth.Identity) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.roles[user.Role]--
+	if s.users[user.UserID]--; s.users[user.UserID] == 0 {
+		delete(s.users, user.UserID)
+	}
+}
