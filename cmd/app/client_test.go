@@ -3,108 +3,201 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strings"
+	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
-
-	"github.com/orderlog/orderlog/internal/asyncapitest"
+	"github.com/orderlog/orderlog/domain"
 )
 
-// client is a subscriber as the contract describes it: it keeps the seq it was last told of, checks that
-// nothing is missing between what it is told, and notes every event it got.
+// What is tested here for one transport is tested for all: a client is the same whatever it is told by. What differs is
+// how it says where it is when it comes back, and that is all that a driver knows.
+
+// patience is how long a client waits for what must come.
+const patience = 30 * time.Second
+
+// transports are the ways to be told.
+var transports = []struct {
+	name   string
+	driver func() driver
+}{
+	{"WebSocket", func() driver { return &overWebSocket{protocol: "orderlog.v1"} }},
+	{"WebSocket in batches", func() driver { return &overWebSocket{protocol: "orderlog.v1.batch"} }},
+}
+
+// overEveryTransport runs a test with a driver of each, side by side.
+func overEveryTransport(t *testing.T, test func(t *testing.T, made func() driver)) {
+	t.Helper()
+	for _, transport := range transports {
+		t.Run(transport.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, transport.driver)
+		})
+	}
+}
+
+// driver is a client's side of a transport. It keeps the cursor as a client of that transport does, from what it is
+// told, over all of the client's connections.
+type driver interface {
+	// connect says who the client is and where it is. What it is answered comes from the link.
+	connect(ctx context.Context, server string, c *client) (link, error)
+	// claim has it say from now on that it was told of seq, whatever it was told of.
+	claim(seq int64)
+}
+
+// link is one connection.
+type link interface {
+	// next waits for what comes next, and moves the cursor. It checks what only its transport promises. A faultError is
+	// a broken promise; any other error is the end of the connection.
+	next(ctx context.Context) (heard, error)
+	// cut ends the connection as a tunnel does: nothing is said, what is on its way is lost. It may be called at any
+	// time, and again.
+	cut()
+}
+
+// heard is what a client is told, by whatever transport.
+type heard struct {
+	event  string
+	logged bool            // it is an event of the log
+	seq    int64           // its place, or how far the client is; 0: it says nothing of that
+	data   json.RawMessage // of an event of the log, without the seq
+	lost   bool            // of registered: the client had a cursor, and does not go on there
+}
+
+// What is told beside the events of the log, by names of their own: registered begins each connection, whatever it is
+// called over a transport; acknowledged answers a join.
+const (
+	registered   = "registered"
+	acknowledged = "acknowledged"
+)
+
+// client is a subscriber as the contract describes it. It checks that nothing is told twice or out of order, and notes
+// every event it got.
 type client struct {
+	driver
+	role  domain.Role
 	token string
-	rooms []string
-	last  int64   // what it was last told of; it comes back with that
+	rooms []string // what it asks for wherever it is not in it yet
+	live  bool     // it begins with what is new; else with the beginning of the log
+	log   string   // the log that its cursor is of, where a client says so
+
+	last  int64   // what it was last told of
 	got   []int64 // the seqs of its events, in the order in which they came
 	inbox []int64 // those of them that are entries of its inbox
 	cuts  int
 }
 
-// received is any frame.
-type received struct {
-	Prev  *int64          `json:"prev"`
-	Seq   *int64          `json:"seq"`
-	Event string          `json:"event"`
-	Data  json.RawMessage `json:"data"`
+func newClient(t *testing.T, d driver, user string, role domain.Role, rooms ...string) *client {
+	t.Helper()
+	return &client{driver: d, role: role, token: tokenFor(t, user, role), rooms: rooms}
 }
 
 // connection is one connection of a client.
 type connection struct {
-	*websocket.Conn
-	c        *client
-	document *asyncapitest.Conversation
+	link
+	c *client
 }
 
 func (c *client) connect(ctx context.Context, server string) (*connection, error) {
-	conn, _, err := (&websocket.Dialer{HandshakeTimeout: 10 * time.Second}).DialContext(ctx, "ws"+strings.TrimPrefix(server, "http")+"/ws", nil) //nolint:bodyclose // the dialer has read it
+	l, err := c.driver.connect(ctx, server, c)
 	if err != nil {
 		return nil, err
 	}
-	err = conn.WriteJSON(map[string]any{"event": "register", "data": map[string]any{
-		"token": c.token, "rooms": c.rooms, "lastSeq": c.last,
-	}})
-	if err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return &connection{Conn: conn, c: c, document: described.sockets.Conversation()}, nil
+	return &connection{l, c}, nil
 }
 
-// cut ends a connection as a tunnel does: no close frame, what is on its way is lost.
+// cut ends a connection as a tunnel does, and counts that.
 func (k *connection) cut() {
-	_ = k.NetConn().Close()
+	k.link.cut()
 	k.c.cuts++
 }
 
-// next reads one frame, checks its place and moves the cursor. faultError is a broken promise; any other
-// error is the connection's.
-func (k *connection) next() (received, error) {
-	if err := k.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
-		return received{}, err
+// next reads what comes next and takes note of it. A loss is a fault here.
+func (k *connection) next(ctx context.Context) (heard, error) {
+	f, err := k.link.next(ctx)
+	if err == nil && (f.lost || f.event == "resync" || f.event == "error") {
+		err = faultError(fmt.Sprintf("last told of %d, then came %s %s", k.c.last, f.event, f.data))
 	}
-	_, text, err := k.ReadMessage()
 	if err != nil {
-		return received{}, err
+		return f, err
 	}
-	var f received
-	if err := k.document.Received(text); err != nil {
-		return f, faultError(err.Error())
-	}
-	if err := json.Unmarshal(text, &f); err != nil {
-		return f, faultError(fmt.Sprintf("not JSON: %s", text))
-	}
-	c := k.c
-	var data struct {
-		Seq int64 `json:"seq"`
-	}
+	return f, k.c.take(f)
+}
+
+// take checks the place of what a client is told.
+func (c *client) take(f heard) error {
 	switch {
-	case f.Seq != nil:
-		if f.Prev == nil || *f.Prev != c.last {
-			return f, faultError(fmt.Sprintf("last told of %d, then came %s", c.last, text))
+	case f.logged:
+		if f.seq <= c.last {
+			return faultError(fmt.Sprintf("seq does not rise: last told of %d, then came %s %d", c.last, f.event, f.seq))
 		}
-		if *f.Seq <= c.last {
-			return f, faultError(fmt.Sprintf("seq does not rise: last told of %d, then came %s", c.last, text))
+		c.got = append(c.got, f.seq)
+		if f.event == "notification:new" {
+			c.inbox = append(c.inbox, f.seq)
 		}
-		c.last = *f.Seq
-		c.got = append(c.got, *f.Seq)
-		if f.Event == "notification:new" {
-			c.inbox = append(c.inbox, *f.Seq)
+	case f.event == "caught_up" || f.event == "checkpoint" || f.event == "resync":
+		if f.seq < c.last && f.event != "resync" {
+			return faultError(fmt.Sprintf("last told of %d, then came %s %d", c.last, f.event, f.seq))
 		}
-	case f.Event == "caught_up" || f.Event == "checkpoint":
-		if err := json.Unmarshal(f.Data, &data); err != nil || data.Seq < c.last {
-			return f, faultError(fmt.Sprintf("last told of %d, then came %s", c.last, text))
-		}
-		c.last = data.Seq
-	case f.Event == "resync" || f.Event == "error":
-		return f, faultError(fmt.Sprintf("came %s", text))
+	default:
+		return nil
 	}
-	return f, nil
+	c.last = f.seq
+	return nil
 }
 
 // faultError is a broken promise of the server.
 type faultError string
 
 func (e faultError) Error() string { return string(e) }
+
+// fault makes one of an error of the document or of a decoder.
+func fault(err error, text []byte) error {
+	return faultError(fmt.Sprintf("%v: %s", err, text))
+}
+
+// deniedError is how a server says no to a client that connects.
+type deniedError struct {
+	status int // of HTTP, if it is that
+	code   string
+}
+
+func (e *deniedError) Error() string { return fmt.Sprintf("refused: %d %s", e.status, e.code) }
+
+// isFault tells whether a promise was broken; else the connection has ended.
+func isFault(err error) bool {
+	var f faultError
+	return errors.As(err, &f)
+}
+
+// sequenced takes the seq out of the data of an event, in which two of the transports show it.
+func sequenced(data json.RawMessage) (seq int64, rest json.RawMessage, err error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return 0, nil, err
+	}
+	if err := json.Unmarshal(fields["seq"], &seq); err != nil {
+		return 0, nil, fmt.Errorf("its seq: %w", err)
+	}
+	delete(fields, "seq")
+	rest, err = json.Marshal(fields)
+	return seq, rest, err
+}
+
+// asDescribed holds what a transport without an envelope tells to the document of the socket: the same event has the
+// same data over all of them.
+func asDescribed(f heard) error {
+	frame := map[string]any{"event": f.event, "data": f.data}
+	if f.logged {
+		frame["prev"], frame["seq"], frame["at"] = f.seq-1, f.seq, "2026-03-01T12:00:00Z"
+	}
+	text, err := json.Marshal(frame)
+	if err == nil {
+		err = described.sockets.Conversation().Received(text)
+	}
+	if err != nil {
+		return fault(err, f.data)
+	}
+	return nil
+}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -116,19 +117,24 @@ func checkInboxes(t *testing.T, log []eventstore.Recorded) map[string][]int64 {
 // TestKillingTheServerLosesNothingThatWasAnswered kills it with SIGKILL in the middle of appends, ten times.
 func TestKillingTheServerLosesNothingThatWasAnswered(t *testing.T) {
 	t.Parallel()
-	const kills, perLife, writers, clients = 10, 60, 8, 10
+	const kills, perLife, writers = 10, 60, 8
 	url := pgtest.Database(t)
 	var current atomic.Pointer[server]
 	current.Store(startProcess(t, serverSettings(t, url)))
 	product := current.Load().openShop(t)
 
-	all := subscribers(t, clients+15)[:clients] // customers
-	all = append(all, subscribers(t, 16)[1:6]...)
+	var all []*subscriber
+	for i, transport := range transports {
+		all = append(all,
+			subscribe(t, transport.driver(), fmt.Sprintf("customer-%d", i), domain.RoleCustomer),
+			subscribe(t, transport.driver(), fmt.Sprintf("courier-%d", i), domain.RoleDelivery),
+			subscribe(t, transport.driver(), fmt.Sprintf("admin-%d", i), domain.RoleAdmin))
+	}
 	var over atomic.Bool
 	var followers sync.WaitGroup
 	for _, sub := range all {
 		followers.Go(func() {
-			if err := sub.follow(t.Context(), func() string { return current.Load().url }, over.Load); err != nil {
+			if err := sub.follow(t.Context(), func() string { return current.Load().url }, 80*time.Millisecond, over.Load); err != nil {
 				t.Error(err)
 			}
 		})

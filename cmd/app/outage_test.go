@@ -72,16 +72,13 @@ func outage(t *testing.T, end func(*testing.T, *localpg.Server)) {
 		}
 	}
 
-	admin := &subscriber{
-		client: &client{token: tokenFor(t, "ada", domain.RoleAdmin)}, name: "ada",
-		channels: []string{projections.ChannelAll, projections.ChannelRole(domain.RoleAdmin), projections.ChannelUser("ada")},
-	}
+	admin := subscribe(t, &overWebSocket{protocol: "orderlog.v1"}, "ada", domain.RoleAdmin)
 	conn, err := admin.connect(t.Context(), s.url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for admin.last < placed[len(placed)-1].seq {
-		if _, err := conn.next(); err != nil {
+		if _, err := conn.next(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -113,7 +110,7 @@ func outage(t *testing.T, end func(*testing.T, *localpg.Server)) {
 		return err == nil && after.status == http.StatusCreated
 	})
 	for admin.last < after.seq() { // on the connection that was there all the time
-		if _, err := conn.next(); err != nil {
+		if _, err := conn.next(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -18,34 +17,40 @@ import (
 	"github.com/orderlog/orderlog/projections"
 )
 
-// subscribers are clients of all roles, each with the channels whose events it must get.
+// subscriber is a client with the channels whose events it must get.
 type subscriber struct {
 	*client
 	name     string
 	channels []string
 }
 
-func subscribers(t *testing.T, n int) []*subscriber {
+// subscribers are n clients of all roles, over a transport.
+func subscribers(t *testing.T, n int, made func() driver) (all []*subscriber) {
 	t.Helper()
-	var all []*subscriber
 	for i := range n {
 		name, role := fmt.Sprintf("customer-%d", i%30), domain.RoleCustomer
 		switch {
-		case i >= n-5:
+		case i >= n-n/10:
 			name, role = fmt.Sprintf("courier-%d", i), domain.RoleDelivery
-		case i >= n-15:
+		case i >= n-3*n/10:
 			name, role = fmt.Sprintf("admin-%d", i), domain.RoleAdmin
 		}
-		all = append(all, &subscriber{
-			client: &client{token: tokenFor(t, name, role)}, name: name,
-			channels: []string{projections.ChannelAll, projections.ChannelRole(role), projections.ChannelUser(name)},
-		})
+		all = append(all, subscribe(t, made(), name, role))
 	}
 	return all
 }
 
-// follow stays connected for a random while, again and again, until enough says that it is.
-func (s *subscriber) follow(ctx context.Context, server func() string, enough func() bool) error {
+func subscribe(t *testing.T, d driver, name string, role domain.Role) *subscriber {
+	t.Helper()
+	return &subscriber{
+		client: newClient(t, d, name, role), name: name,
+		channels: []string{projections.ChannelAll, projections.ChannelRole(role), projections.ChannelUser(name)},
+	}
+}
+
+// follow stays connected for a random while, again and again, until enough says that it is. The whiles are up to long,
+// half of that on average.
+func (s *subscriber) follow(ctx context.Context, server func() string, long time.Duration, enough func() bool) error {
 	for !enough() {
 		conn, err := s.connect(ctx, server())
 		if err != nil {
@@ -58,17 +63,16 @@ func (s *subscriber) follow(ctx context.Context, server func() string, enough fu
 		// the middle of the replay, or live.
 		var once sync.Once
 		cut := func() { once.Do(conn.cut) }
-		timer := time.AfterFunc(rand.N(80*time.Millisecond), cut)
+		timer := time.AfterFunc(rand.N(long), cut)
 		for left := rand.IntN(60); left > 0; left-- {
-			if _, err = conn.next(); err != nil {
+			if _, err = conn.next(ctx); err != nil {
 				break
 			}
 		}
 		timer.Stop()
 		cut()
-		var fault faultError
-		if errors.As(err, &fault) {
-			return fmt.Errorf("%s: %w", s.name, fault)
+		if isFault(err) {
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	return nil
@@ -80,13 +84,13 @@ func (s *subscriber) finish(ctx context.Context, server string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }()
+	defer conn.link.cut()
 	for {
-		f, err := conn.next()
+		f, err := conn.next(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		if f.Event == "caught_up" {
+		if f.event == "caught_up" {
 			return nil
 		}
 	}
@@ -163,24 +167,27 @@ func shopkeeping(t *testing.T, s *server, product string, n int) {
 }
 
 // TestFiftyClientsMissNothing is the promise of the product: whatever the network does to a client, it ends
-// with exactly the events of its channels, in order, once.
+// with exactly the events of its channels, in order, once. There are fifty clients of each transport, in one shop.
 func TestFiftyClientsMissNothing(t *testing.T) {
 	t.Parallel()
 	const clients, cutsEach, orders = 50, 22, 250
 	url := pgtest.Database(t)
 	s := start(t, serverSettings(t, url))
 	product := s.openShop(t)
-	all := subscribers(t, clients)
 
 	var produced atomic.Bool
 	var wg sync.WaitGroup
-	for _, sub := range all {
-		wg.Go(func() {
-			err := sub.follow(t.Context(), func() string { return s.url }, func() bool { return produced.Load() && sub.cuts >= cutsEach })
-			if err != nil {
-				t.Error(err)
-			}
-		})
+	all := make([][]*subscriber, len(transports))
+	for i, transport := range transports {
+		all[i] = subscribers(t, clients, transport.driver)
+		for _, sub := range all[i] {
+			wg.Go(func() {
+				enough := func() bool { return produced.Load() && sub.cuts >= cutsEach }
+				if err := sub.follow(t.Context(), func() string { return s.url }, time.Second, enough); err != nil {
+					t.Errorf("%s: %v", transport.name, err)
+				}
+			})
+		}
 	}
 	shopkeeping(t, s, product, orders)
 	pool := pgtest.Pool(t, url)
@@ -192,18 +199,22 @@ func TestFiftyClientsMissNothing(t *testing.T) {
 	produced.Store(true)
 	wg.Wait()
 
-	cuts, events := 0, 0
-	for _, sub := range all {
-		if err := sub.finish(t.Context(), s.url); err != nil {
-			t.Error(err)
-		}
-		events += sub.check(t, feed, entries)
-		cuts += sub.cuts
+	for i, transport := range transports {
+		t.Run(transport.name, func(t *testing.T) {
+			cuts, events := 0, 0
+			for _, sub := range all[i] {
+				if err := sub.finish(t.Context(), s.url); err != nil {
+					t.Error(err)
+				}
+				events += sub.check(t, feed, entries)
+				cuts += sub.cuts
+			}
+			if cuts < 1000 {
+				t.Errorf("the clients were cut %d times, want 1000", cuts)
+			}
+			t.Logf("%d clients, %d cuts, %d events in the log, %d deliveries", clients, cuts, len(log), events)
+		})
 	}
-	if cuts < 1000 {
-		t.Errorf("the clients were cut %d times, want 1000", cuts)
-	}
-	t.Logf("%d clients, %d cuts, %d events in the log, %d deliveries", clients, cuts, len(log), events)
 }
 
 func awaitFeed(t *testing.T, feed *projections.FeedLog, seq int64) {
