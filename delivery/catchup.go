@@ -35,7 +35,7 @@ func (s *Subscription) fill(ctx context.Context) (progress bool, _ error) {
 		s.hub.cfg.Logger.WarnContext(ctx, "a subscription could not catch up, it tries again", "cursor", cursor, "error", err)
 	}
 	// Without an error the feed answered from before the hub's position: it will get there.
-	s.retryLater()
+	s.RetryLater()
 	return false, nil
 }
 
@@ -94,8 +94,9 @@ func (s *Subscription) accept(page Page, fromRing bool, generation int) {
 	}
 }
 
-// retryLater wakes the consumer after a pause that grows.
-func (s *Subscription) retryLater() {
+// RetryLater has Poll read nothing for a pause that grows, and wakes the consumer after it. A reading that goes well
+// ends the pauses.
+func (s *Subscription) RetryLater() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

@@ -138,7 +138,7 @@ func (s *Subscription) Next(ctx context.Context, limit int) (Batch, error) {
 // (Reset goes on after it), and the context's.
 func (s *Subscription) Poll(ctx context.Context, limit int) (Batch, error) {
 	for {
-		b, done, err := s.take(max(limit, 1))
+		b, done, err := s.Take(limit)
 		if done || err != nil {
 			return b, err
 		}
@@ -148,8 +148,9 @@ func (s *Subscription) Poll(ctx context.Context, limit int) (Batch, error) {
 	}
 }
 
-// take hands out what is queued. It is done when there is something, or nothing can be had by reading.
-func (s *Subscription) take(limit int) (_ Batch, done bool, _ error) {
+// Take is Poll without reading the feed: it never waits. Unless it is done, Poll may have something.
+func (s *Subscription) Take(limit int) (_ Batch, done bool, _ error) {
+	limit = max(limit, 1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

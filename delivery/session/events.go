@@ -115,4 +115,3 @@ type (
 		Accuracy  *float64 `json:"accuracy,omitempty" minimum:"0" maximum:"100000" doc:"Metres."`
 	}
 )
-

@@ -3,8 +3,14 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
+	"time"
 
+	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/projections"
 )
 
 // Start is where a session begins.
@@ -15,8 +21,8 @@ type Start struct {
 	Log     string
 	// Rooms to be in from the beginning, order:ID and delivery:AGENT.
 	Rooms []string
-	// RoomsFrom is the seq from which a room counts, by the room's name as it was acknowledged; those that are not in it, and
-	// those that count from before LastSeq, do from LastSeq. A room whose past is not the client's to see counts from now.
+	// RoomsFrom has the seqs from which rooms count, by their names as they were acknowledged. A room that is not in it, or
+	// from before LastSeq, counts from LastSeq; one whose past is not the client's to see always counts from now.
 	RoomsFrom map[string]int64
 	// Wake is as in delivery.Wanted. It may be nil.
 	Wake chan struct{}
@@ -26,11 +32,135 @@ type Start struct {
 // Registered. remoteAddr is the client's IP address, empty when it has none. It waits for the hub to be ready. Close it
 // when done. Errors: a *domain.Error unavailable, whose cause is logged, or the context's.
 func (s *Service) Open(ctx context.Context, user auth.Identity, remoteAddr string, start Start) (*Session, error) {
-	return nil, errors.New("not yet")
+	x, err := s.open(ctx, user, start)
+	switch {
+	case ctx.Err() != nil:
+		if err == nil {
+			x.sub.Close()
+		}
+		return nil, ctx.Err()
+	case err != nil:
+		s.cfg.Logger.ErrorContext(ctx, "a client could not be registered", "user", user.UserID, "error", err)
+		return nil, domain.Errorf(domain.CodeUnavailable, "this could not be done now: try again in a moment").WithCause(err)
+	}
+	x.remoteAddr = remoteAddr
+	s.count(x, 1)
+	return x, nil
 }
 
 // OpenAnonymous begins the session of a client that has no token. It is told what channel all carries, and may do
 // nothing. Rooms are refused. Errors as of Open.
 func (s *Service) OpenAnonymous(ctx context.Context, start Start) (*Session, error) {
-	return nil, errors.New("not yet")
+	return s.Open(ctx, auth.Identity{}, "", start)
+}
+
+// open subscribes the user. A right that ends between its check and the subscription is checked again.
+func (s *Service) open(ctx context.Context, user auth.Identity, start Start) (x *Session, err error) {
+	select {
+	case <-s.cfg.Hub.Ready():
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	for range maxChecks {
+		if x, err = s.subscribe(ctx, user, start); !errors.Is(err, delivery.ErrEnded) {
+			break
+		}
+	}
+	return x, err
+}
+
+func (s *Service) subscribe(ctx context.Context, user auth.Identity, start Start) (*Session, error) {
+	hub := s.cfg.Hub
+	checked := hub.Position()
+	rooms, refused, err := s.openRooms(ctx, user, start.Rooms)
+	if err != nil {
+		return nil, err
+	}
+	bounds, err := hub.Bounds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := hub.Position()
+	a := Registered{
+		UserID: user.UserID, Role: user.Role, Log: bounds.LogID, Seq: now, Channels: []string{projections.ChannelAll}, Refused: refused,
+	}
+	if user.UserID != "" {
+		a.Channels = append(a.Channels, projections.ChannelRole(user.Role), projections.ChannelUser(user.UserID))
+	}
+	x := &Session{service: s, user: user, begin: now}
+	// Live from the hub's position on, unless the client has a cursor that is good.
+	w := delivery.Wanted{Cursor: now, Goal: now, Checked: checked, Wake: start.Wake}
+	if start.LastSeq != nil {
+		last := *start.LastSeq
+		if reason := judge(last, start.Log, bounds); reason != "" {
+			x.resync = &Resync{now, reason}
+		} else {
+			a.Seq, w.Goal = max(now, bounds.Head), bounds.Head // what was answered to anybody comes before caught_up
+			a.Recovered, x.announce, x.oldest = true, true, last == 0
+			x.begin, w.Cursor = last, last
+			if x.oldest {
+				w.Cursor = bounds.Floor
+			}
+		}
+	}
+	if len(rooms) > 0 {
+		w.From = make(map[string]int64, len(rooms))
+	}
+	for _, m := range rooms {
+		a.Channels = append(a.Channels, m.name)
+		w.From[m.name] = max(m.since, start.RoomsFrom[m.name])
+		if !m.hasPast(user) {
+			w.From[m.name] = max(m.since, now)
+		}
+	}
+	w.Channels = a.Channels
+	x.sub, err = hub.Subscribe(w)
+	x.registered, x.prev = a, x.begin
+	x.setExpires(user.ExpiresAt)
+	x.checkpointAt = time.Now().Add(s.cfg.CheckpointInterval)
+	return x, err
+}
+
+// judge says why a cursor cannot be resumed; "" when it can. A client of another log must read the state anew
+// even when its cursor is 0: what it holds is of that log.
+func judge(lastSeq int64, log string, b projections.Bounds) ResyncReason {
+	switch {
+	case log != "" && !strings.EqualFold(log, b.LogID.String()):
+		return ReasonDifferentLog
+	case lastSeq == 0:
+		return ""
+	case lastSeq > b.Head:
+		return ReasonAhead
+	case lastSeq < b.Floor:
+		return ReasonExpired
+	}
+	return ""
+}
+
+// openRooms sorts the rooms that a client wants back: rights may have changed since it was there.
+func (s *Service) openRooms(ctx context.Context, user auth.Identity, names []string) (open []room, refused []string, _ error) {
+	refused = []string{}
+	seen := map[string]bool{}
+	for _, name := range names {
+		var err error
+		m, ok := parseRoom(name)
+		if seen[m.name] {
+			continue
+		}
+		if !ok || user.UserID == "" || len(seen) >= s.cfg.MaxRooms { // so many checks, whatever their outcome
+			refused = append(refused, name)
+			continue
+		}
+		seen[m.name] = true
+		m.since, ok, err = m.open(ctx, s.cfg.Access, user)
+		if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
+			return nil, nil, fmt.Errorf("ask whether %q may be followed: %w", m.name, err)
+		}
+		if err != nil || !ok {
+			refused = append(refused, name)
+			continue
+		}
+		open = append(open, m)
+	}
+	return open, refused, nil
 }

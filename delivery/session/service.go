@@ -118,8 +118,6 @@ func (s *Service) Authenticate(ctx context.Context, token string) (auth.Identity
 	return auth.Identity{}, domain.Errorf(domain.CodeUnavailable, "the token cannot be judged now: try again in a moment").WithCause(err)
 }
 
-var errTokenExpired = domain.Errorf(delivery.CodeTokenExpired, "the token has expired: get a new one")
-
 // Users is how many users have a session, each counted once.
 func (s *Service) Users() int64 {
 	s.mu.Lock()
@@ -139,25 +137,23 @@ func (s *Service) Online() []string {
 	return users[:min(len(users), maxOnline)]
 }
 
-// Roles returns how many sessions there are of each role, without the anonymous ones.
+// Roles returns how many sessions there are of each role, without the anonymous ones; 0 of roles that had some.
 func (s *Service) Roles() map[domain.Role]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.roles)
 }
 
-func (s *Service) count(user auth.Identity) {
+// count adds a session that was opened, or takes one off.
+func (s *Service) count(x *Session, n int) {
+	user, role := x.registered.UserID, x.registered.Role
+	if user == "" {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.users[user.UserID]++
-	s.roles[user.Role]++
-}
-
-func (s *Service) uncount(user auth.Identity) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.roles[user.Role]--
-	if s.users[user.UserID]--; s.users[user.UserID] == 0 {
-		delete(s.users, user.UserID)
+	s.roles[role] += int64(n)
+	if s.users[user] += n; s.users[user] == 0 {
+		delete(s.users, user)
 	}
 }

@@ -3,84 +3,123 @@ package session
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/internal/auth"
 )
 
-// Session is one client's stream, and what it may do. Do is for one goroutine, the reader; Next, Due, Cursor and Answered
-// for one goroutine, the writer; everything else is safe for concurrent use.
-type Session struct{}
+// Session is one client's stream, and what it may do. Do and TakeBack are for one goroutine, the reader; Next, Due and
+// Answered for one goroutine, the writer; everything else is safe for concurrent use.
+type Session struct {
+	service    *Service
+	sub        *delivery.Subscription // the rooms that are joined are its channels
+	registered Registered
+	begin      int64
+	remoteAddr string
+	expires    atomic.Int64 // Unix microseconds; 0: never
+	ended      sync.Once
 
-// Registered is what the client is answered first.
-func (x *Session) Registered() Registered { return Registered{} }
+	user auth.Identity // the reader's; without a UserID it is anonymous
 
-// Cursor is the seq after which the stream began: what the first thing that is told comes after.
-func (x *Session) Cursor() int64 { return 0 }
+	// The writer's.
+	prev         int64 // the seq that the client was told of last
+	checkpointAt time.Time
+	resync       *Resync // to be told first
+	// announce says that the client gave a cursor, and is to be told when it has caught up.
+	announce bool
+	// oldest says that the client asked for all there is, so retention cannot come between.
+	oldest bool
+}
 
-// Expires is when the client's token expires; zero for an anonymous client. Refreshing moves it.
-func (x *Session) Expires() time.Time { return time.Time{} }
+// Registered is what the client is answered first. Its slices must not be changed.
+func (x *Session) Registered() Registered { return x.registered }
+
+// Cursor is the seq that the stream began after.
+func (x *Session) Cursor() int64 { return x.begin }
+
+// Expires is when the client's token expires; zero for an anonymous client. A refresh moves it.
+func (x *Session) Expires() time.Time {
+	if at := x.expires.Load(); at != 0 {
+		return time.UnixMicro(at)
+	}
+	return time.Time{}
+}
+
+func (x *Session) setExpires(at time.Time) {
+	if !at.IsZero() {
+		x.expires.Store(at.UnixMicro())
+	}
+}
 
 // Close ends the session. It is safe to call it again.
-func (x *Session) Close() {}
+func (x *Session) Close() {
+	x.ended.Do(func() {
+		x.sub.Close()
+		x.service.count(x, -1)
+	})
+}
 
 // Reply is what serving an event of the client came to.
 type Reply struct {
 	Data    any       // of the acknowledgement
 	Expires time.Time // of the new token; zero if there is none
-	// Room is what was joined or left. When Answered is set, the writer calls Session.Answered behind the answer, also when
-	// the answer is an error.
-	Room             string
+	// Room is what was joined or left, and From the seq after which the stream carries a room that was joined.
+	Room string
+	From int64
+	// Answered says that Session.Answered is to be called behind the answer, and Joined that the answer is no error.
 	Answered, Joined bool
+
+	again bool // it was joined before
 }
+
+var clientEventsByName = func() map[string]ClientEvent {
+	byName := make(map[string]ClientEvent, len(clientEvents))
+	for _, e := range clientEvents {
+		byName[e.Name] = e
+	}
+	return byName
+}()
 
 // Do serves an event of the client: all of ClientEvents but register and ping. It waits for what it needs, some seconds
-// at most. FailureOf says what the client is told of an error, and the Reply counts with an error too. Errors that end the
-// connection over some transports: ErrAnotherUser.
+// at most. The Reply counts with an error too, and FailureOf says what the client is told of one. ErrAnotherUser is an
+// error that may end the connection.
 func (x *Session) Do(ctx context.Context, event string, data json.RawMessage) (Reply, error) {
-	return Reply{}, errors.New("not yet")
+	if x.user.UserID == "" {
+		return Reply{}, errAnonymous
+	}
+	e, known := clientEventsByName[event]
+	if !known || e.serve == nil {
+		return Reply{}, errUnknownEvent
+	}
+	return e.serve(x, ctx, data)
 }
 
-// Answered says that the answer to a join is out: from then on the room's end is told. A Reply that needs none is passed
-// over.
-func (x *Session) Answered(r Reply) {}
-
-// Told is something that the client is told: one of the kinds, or nothing.
-type Told struct {
-	Left   []string // rooms
-	Frames []*delivery.Frame
-	// Prev is the seq that the client was told of before the first of the Frames; each other frame follows the one before.
-	Prev       int64
-	Resync     *Resync
-	CaughtUp   *Position
-	Checkpoint *Position
+// Answered says that the answer to a join is out: from then on the room's end is told. Replies that need nothing are
+// passed over.
+func (x *Session) Answered(r Reply) {
+	if r.Answered {
+		x.sub.Answered(r.Room, r.Joined)
+	}
 }
 
-// Empty says that there is nothing to tell now.
-func (t Told) Empty() bool {
-	return len(t.Frames) == 0 && len(t.Left) == 0 && t.Resync == nil && t.CaughtUp == nil && t.Checkpoint == nil
+// refresh takes a new token for the same user, so that the session outlives the old one.
+func (x *Session) refresh(ctx context.Context, data json.RawMessage) (Reply, error) {
+	var d Refresh
+	if err := decodeData(data, &d, "{token}"); err != nil {
+		return Reply{}, err
+	}
+	user, err := x.service.Authenticate(ctx, d.Token)
+	if err != nil { // the old token still holds
+		return Reply{}, err
+	}
+	if user.UserID != x.user.UserID || user.Role != x.user.Role {
+		return Reply{}, ErrAnotherUser
+	}
+	x.user = user
+	x.setExpires(user.ExpiresAt)
+	x.sub.Signal() // the writer waits for the old one's end
+	return Reply{Data: Empty{}, Expires: user.ExpiresAt}, nil
 }
-
-// Ready gets a value when Next may have something to tell, or Due has changed. It is Start.Wake, if that was given.
-func (x *Session) Ready() <-chan struct{} { return nil }
-
-// Due is when Next has something to do again although Ready got no value: a checkpoint, or the token's end.
-func (x *Session) Due() time.Time { return time.Time{} }
-
-// Next returns what is to be told next, with at most limit frames; something empty when there is nothing now, until Ready
-// gets a value or Due comes. What it returns counts as told. It waits only while it catches up from the database, and not
-// beyond ctx. Errors: a *domain.Error token_expired, delivery.ErrClosed, and the context's, after which it may be called again.
-func (x *Session) Next(ctx context.Context, limit int, now time.Time) (Told, error) {
-	return Told{}, errors.New("not yet")
-}
-
-// FailureOf is what a client is told of an error, and says whether the error is this side's and belongs into the log.
-func FailureOf(err error) (f Failure, logIt bool) { return Failure{}, false }
-
-func (x *Session) refresh(context.Context, json.RawMessage) (Reply, error)       { return Reply{}, nil }
-func (x *Session) joinOrder(context.Context, json.RawMessage) (Reply, error)     { return Reply{}, nil }
-func (x *Session) leaveOrder(context.Context, json.RawMessage) (Reply, error)    { return Reply{}, nil }
-func (x *Session) joinDelivery(context.Context, json.RawMessage) (Reply, error)  { return Reply{}, nil }
-func (x *Session) leaveDelivery(context.Context, json.RawMessage) (Reply, error) { return Reply{}, nil }
-func (x *Session) locate(context.Context, json.RawMessage) (Reply, error)        { return Reply{}, nil }
