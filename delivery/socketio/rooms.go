@@ -1,0 +1,142 @@
+package socketio
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Rooms remembers which rooms a connection joined, so that it is in them again when it is recovered, on any node. Its
+// methods are safe for concurrent use. Their errors are faults: what they were about is not known to have been done.
+type Rooms interface {
+	// Remember notes that a user's connection is in a room, which counts for it from behind a seq. It replaces what was
+	// noted of the room before.
+	Remember(ctx context.Context, recovery uuid.UUID, user, room string, from int64) error
+	// Forget takes it back. A room that is not noted is forgotten already.
+	Forget(ctx context.Context, recovery uuid.UUID, room string) error
+	// Recall returns the rooms of a user's connection with the seqs that they count from, and keeps them from being
+	// pruned for another retention. Those of another user's are none.
+	Recall(ctx context.Context, recovery uuid.UUID, user string) (map[string]int64, error)
+}
+
+const (
+	sqlRemember = `
+INSERT INTO recovery_rooms (session, user_id, room, from_seq) VALUES ($1, $2, $3, $4)
+ON CONFLICT (session, room) DO UPDATE SET user_id = excluded.user_id, from_seq = excluded.from_seq, used_at = excluded.used_at`
+
+	sqlForget = `DELETE FROM recovery_rooms WHERE session = $1 AND room = $2`
+
+	// Most connections that come back have no rooms, and those that have come back often: only now and then is a row
+	// written.
+	sqlRecall = `
+WITH touched AS (
+    UPDATE recovery_rooms SET used_at = clock_timestamp()
+    WHERE session = $1 AND user_id = $2 AND used_at < clock_timestamp() - $3::interval
+)
+SELECT room, from_seq FROM recovery_rooms WHERE session = $1 AND user_id = $2`
+
+	// A part at a time, so that no statement holds many locks. Rows that are being touched are left.
+	sqlPrune = `
+DELETE FROM recovery_rooms WHERE (session, room) IN (
+    SELECT session, room FROM recovery_rooms WHERE used_at < clock_timestamp() - $1::interval
+    ORDER BY used_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
+)
+
+// statements returns the package's SQL by name, for a test that prepares each.
+func statements() map[string]string {
+	return map[string]string{"remember": sqlRemember, "forget": sqlForget, "recall": sqlRecall, "prune": sqlPrune}
+}
+
+const (
+	// touchAfter is how old used_at gets before it is written again.
+	touchAfter = time.Hour
+	// keepExtra is for how long beyond the retention rooms are kept, so that whoever has a cursor that still is good
+	// finds its rooms: connections touch theirs at this interval at the latest.
+	keepExtra = 24 * time.Hour
+
+	pruneEvery = time.Hour
+	pruneRows  = 1000
+)
+
+// RoomLog is Rooms in PostgreSQL, table recovery_rooms. It is safe for concurrent use.
+type RoomLog struct {
+	pool *pgxpool.Pool
+	keep time.Duration
+	log  *slog.Logger
+}
+
+// NewRooms returns a RoomLog that keeps what was not used for keep, the retention of notifications, and a day more.
+func NewRooms(pool *pgxpool.Pool, keep time.Duration, log *slog.Logger) *RoomLog {
+	if log == nil {
+		log = slog.Default()
+	}
+	return &RoomLog{pool: pool, keep: keep, log: log}
+}
+
+// Remember implements Rooms.
+func (r *RoomLog) Remember(ctx context.Context, recovery uuid.UUID, user, room string, from int64) error {
+	if _, err := r.pool.Exec(ctx, sqlRemember, recovery, user, room, from); err != nil {
+		return fmt.Errorf("remember the room %q of a connection: %w", room, err)
+	}
+	return nil
+}
+
+// Forget implements Rooms.
+func (r *RoomLog) Forget(ctx context.Context, recovery uuid.UUID, room string) error {
+	if _, err := r.pool.Exec(ctx, sqlForget, recovery, room); err != nil {
+		return fmt.Errorf("forget the room %q of a connection: %w", room, err)
+	}
+	return nil
+}
+
+// Recall implements Rooms.
+func (r *RoomLog) Recall(ctx context.Context, recovery uuid.UUID, user string) (map[string]int64, error) {
+	rows, err := r.pool.Query(ctx, sqlRecall, recovery, user, touchAfter)
+	if err != nil {
+		return nil, fmt.Errorf("recall the rooms of a connection: %w", err)
+	}
+	rooms := map[string]int64{}
+	var room string
+	var from int64
+	if _, err := pgx.ForEachRow(rows, []any{&room, &from}, func() error { rooms[room] = from; return nil }); err != nil {
+		return nil, fmt.Errorf("recall the rooms of a connection: %w", err)
+	}
+	return rooms, nil
+}
+
+// Run prunes until ctx ends, at the start and then each hour, and returns nil.
+func (r *RoomLog) Run(ctx context.Context) error {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		if n, err := r.Prune(ctx); err != nil && ctx.Err() == nil {
+			r.log.WarnContext(ctx, "rooms of connections that are gone could not be pruned; trying again later", "err", err)
+		} else if n > 0 {
+			r.log.InfoContext(ctx, "pruned the rooms of connections that are gone", "rooms", n)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Prune deletes what was not used for so long that nobody can come back for it, and returns how many rooms that were.
+func (r *RoomLog) Prune(ctx context.Context) (pruned int64, _ error) {
+	for {
+		tag, err := r.pool.Exec(ctx, sqlPrune, r.keep+keepExtra, pruneRows)
+		if err != nil {
+			return pruned, fmt.Errorf("prune the rooms of connections that are gone: %w", err)
+		}
+		pruned += tag.RowsAffected()
+		if tag.RowsAffected() < pruneRows {
+			return pruned, nil
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package socketio
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/orderlog/orderlog/internal/parttest"
+	"github.com/orderlog/orderlog/internal/pgtest"
+)
+
+func roomLog(t *testing.T) (*RoomLog, *pgxpool.Pool) {
+	t.Helper()
+	pool := pgtest.Pool(t, pgtest.Database(t))
+	return NewRooms(pool, time.Hour, slog.New(slog.DiscardHandler)), pool
+}
+
+func TestEachStatementIsValid(t *testing.T) {
+	t.Parallel()
+	_, pool := roomLog(t)
+	conn, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	for name, query := range statements() {
+		if _, err := conn.Conn().Prepare(t.Context(), name, query); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func expectRooms(t *testing.T, r Rooms, recovery uuid.UUID, user string, want map[string]int64) {
+	t.Helper()
+	got, err := r.Recall(t.Context(), recovery, user)
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("%s is in %v, %v; want %v", user, got, err, want)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRoomsAreRememberedForTheUserUntilTheyAreForgotten(t *testing.T) {
+	t.Parallel()
+	r, _ := roomLog(t)
+	a, b := uuid.New(), uuid.New()
+	must(t, r.Remember(t.Context(), a, "ann", "order:1", 5))
+	must(t, r.Remember(t.Context(), a, "ann", "order:2", 6))
+	must(t, r.Remember(t.Context(), b, "ann", "order:1", 7))
+	expectRooms(t, r, a, "ann", map[string]int64{"order:1": 5, "order:2": 6})
+	expectRooms(t, r, a, "bob", map[string]int64{})
+	expectRooms(t, r, uuid.New(), "ann", map[string]int64{})
+
+	must(t, r.Remember(t.Context(), a, "ann", "order:1", 9))
+	must(t, r.Forget(t.Context(), a, "order:2"))
+	must(t, r.Forget(t.Context(), a, "order:2"))
+	expectRooms(t, r, a, "ann", map[string]int64{"order:1": 9})
+	expectRooms(t, r, b, "ann", map[string]int64{"order:1": 7})
+}
+
+func TestRoomsThatNobodyCanComeBackForArePruned(t *testing.T) {
+	t.Parallel()
+	r, pool := roomLog(t)
+	gone, back, fresh := uuid.New(), uuid.New(), uuid.New()
+	for _, recovery := range []uuid.UUID{gone, back, fresh} {
+		must(t, r.Remember(t.Context(), recovery, "ann", "order:1", 5))
+	}
+	_, err := pool.Exec(t.Context(), `UPDATE recovery_rooms SET used_at = now() - interval '26 hours' WHERE session <> $1`, fresh)
+	must(t, err)
+	expectRooms(t, r, back, "ann", map[string]int64{"order:1": 5}) // it is used again
+	parttest.Run(t, r.Run)
+	parttest.Eventually(t, "the pruning", func() bool {
+		var left int
+		err := pool.QueryRow(t.Context(), `SELECT count(*) FROM recovery_rooms WHERE session = $1`, gone).Scan(&left)
+		return err == nil && left == 0
+	})
+	expectRooms(t, r, back, "ann", map[string]int64{"order:1": 5})
+	expectRooms(t, r, fresh, "ann", map[string]int64{"order:1": 5})
+}
+
+func TestPruningGoesOnBeyondOnePart(t *testing.T) {
+	t.Parallel()
+	r, pool := roomLog(t)
+	_, err := pool.Exec(t.Context(), `
+INSERT INTO recovery_rooms (session, user_id, room, from_seq, used_at)
+SELECT gen_random_uuid(), 'ann', 'order:1', 1, now() - interval '3 days' FROM generate_series(1, $1)`, 2*pruneRows+1)
+	must(t, err)
+	if n, err := r.Prune(t.Context()); n != 2*pruneRows+1 || err != nil {
+		t.Errorf("%d pruned, %v", n, err)
+	}
+}
+
+func TestWithoutADatabaseRoomsAreAnError(t *testing.T) {
+	t.Parallel()
+	r, pool := roomLog(t)
+	pool.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Remember(ctx, uuid.New(), "ann", "order:1", 1); err == nil {
+		t.Error("a room was remembered nowhere")
+	}
+	if err := r.Forget(ctx, uuid.New(), "order:1"); err == nil {
+		t.Error("a room was forgotten nowhere")
+	}
+	if _, err := r.Recall(ctx, uuid.New(), "ann"); err == nil {
+		t.Error("rooms were recalled from nowhere")
+	}
+}
