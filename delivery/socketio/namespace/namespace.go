@@ -61,8 +61,8 @@ func (n *Server) Accept(_ *http.Request, s *engine.Session) (engine.Peer, error)
 
 // Application is one connected namespace of a session.
 type Application interface {
-	// Event takes an event of the client, one at a time, in order. What it holds is valid until Event returns. An
-	// error ends the session.
+	// Event takes an event of the client, one at a time, in order. Its arguments are valid until Event returns, its
+	// attachments are the application's. An error ends the session.
 	Event(ctx context.Context, e Event) error
 	// Fill gives what there is to tell, until the Out is full. It is called when the transport can take more: one
 	// call at a time, concurrently with Event. next is when to call again at the latest (zero: when the session is
@@ -108,7 +108,7 @@ const (
 	NoNamespace engine.Reason = "no_namespace"
 )
 
-// Binary is an argument of an event or an acknowledgement that travels as an attachment.
+// Binary is an argument of an event or an acknowledgement that travels as an attachment. It is kept until it is sent.
 type Binary []byte
 
 // eventPrefix is what stands before the array of an event.
