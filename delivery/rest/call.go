@@ -28,6 +28,8 @@ type call struct {
 	identity   *auth.Identity  // nil: no token was sent
 	left       <-chan struct{} // closed when the client leaves, and not when the request's time is over
 
+	refused int // the status of a refusal that was written under another; 0: none was
+
 	// Of requests that may change something:
 	key         string // Idempotency-Key; empty: none
 	fingerprint []byte // SHA-256 over what is asked

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -16,11 +17,12 @@ import (
 
 // ServeHTTP is what every request goes through before and after its operation: an id, headers, CORS, the limits of its
 // address and its user, a time limit, who calls, and a body that is small enough. Whatever fails on the way is answered
-// with a problem.
+// with a problem. For a stream of events the time limit ends where the stream may begin.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	c := newCall(r, s.cfg.TrustedProxies)
-	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), callKey{}, c), s.cfg.RequestTimeout)
+	unlimited := context.WithValue(r.Context(), callKey{}, c)
+	ctx, cancel := context.WithTimeout(unlimited, s.cfg.RequestTimeout)
 	defer cancel()
 	// A client that does not read its answer must not hold the server either. Not every writer has a deadline.
 	_ = http.NewResponseController(w).SetWriteDeadline(started.Add(s.cfg.RequestTimeout + answerTimeout))
@@ -28,10 +30,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(ctx)
 	fallback, pattern := s.mux.Handler(r)
 	defer func() {
-		took := time.Since(started)
-		s.cfg.Logger.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "status", out.status,
+		status, took := cmp.Or(c.refused, out.status), time.Since(started)
+		s.cfg.Logger.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "status", status,
 			"duration", took, "request", c.id)
-		s.observe(r.Method, pattern, out.status, took)
+		if pattern == eventsPattern && out.status != 0 { // how long a client listens is no measure of how fast it is answered
+			took = out.begun.Sub(started)
+		}
+		s.observe(r.Method, pattern, status, took)
 	}()
 	defer s.recover(out, r, c)
 
@@ -46,6 +51,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if pattern == "" {
 		s.refuse(out, r, nowhere(fallback, r))
 		return
+	}
+	if pattern == eventsPattern {
+		r = r.WithContext(unlimited)
 	}
 	s.mux.ServeHTTP(out, r)
 }
@@ -131,7 +139,13 @@ func (s *server) recover(w *answer, r *http.Request, c *call) {
 
 // refuse writes the problem that err is, and logs it when it is the program's own trouble.
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	s.explain(r.Context(), err).write(w)
+	p := s.explain(r.Context(), err)
+	if comesBack(r, p) {
+		callOf(r.Context()).refused = p.Status
+		p.writeStream(w)
+		return
+	}
+	p.write(w)
 }
 
 func (s *server) explain(ctx context.Context, err error) *Problem {
@@ -182,6 +196,11 @@ func (s *server) cors(w http.ResponseWriter, r *http.Request) (done bool) {
 			value = "*"
 		}
 		h.Set("Access-Control-Allow-Origin", value)
+		if !everyone && r.URL.Path == eventsPath {
+			// There are no cookies, so this gives nothing away. Without it an EventSource that was made withCredentials,
+			// as some are for every server, would hear nothing.
+			h.Set("Access-Control-Allow-Credentials", "true")
+		}
 		h.Set("Access-Control-Expose-Headers",
 			"X-Seq, Idempotent-Replayed, Retry-After, Location, X-Request-Id, WWW-Authenticate")
 	}
@@ -193,29 +212,33 @@ func (s *server) cors(w http.ResponseWriter, r *http.Request) (done bool) {
 		return true
 	}
 	h.Set("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, X-Min-Seq, X-Request-Id")
+	h.Set("Access-Control-Allow-Headers",
+		"Authorization, Content-Type, Idempotency-Key, X-Min-Seq, X-Request-Id, Last-Event-ID, Cache-Control")
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 	return true
 }
 
-// answer remembers whether and with what status an answer was begun.
+// answer remembers when and with what status an answer was begun.
 type answer struct {
 	http.ResponseWriter
-	status int
+	status int // 0: it was not
+	begun  time.Time
+}
+
+func (a *answer) begin(status int) {
+	if a.status == 0 {
+		a.status, a.begun = status, time.Now()
+	}
 }
 
 func (a *answer) WriteHeader(status int) {
-	if a.status == 0 {
-		a.status = status
-	}
+	a.begin(status)
 	a.ResponseWriter.WriteHeader(status)
 }
 
 func (a *answer) Write(b []byte) (int, error) {
-	if a.status == 0 {
-		a.status = http.StatusOK
-	}
+	a.begin(http.StatusOK)
 	return a.ResponseWriter.Write(b)
 }
 

@@ -195,13 +195,25 @@ func fromDomain(refusal *domain.Error, method string) *Problem {
 		p.with(member, value)
 	}
 	if field, ok := refusal.Details["field"].(string); ok && refusal.Code == domain.CodeInvalidRequest {
-		where := "body."
-		if method == http.MethodGet || method == http.MethodHead {
-			where = "query."
-		}
-		p.at(where+field, strings.TrimPrefix(refusal.Message, field+" "))
+		p.at(locationOf(field, method), strings.TrimPrefix(refusal.Message, field+" "))
+	}
+	if refusal.Code == domain.CodeUnauthenticated {
+		p.set("WWW-Authenticate", challenge)
 	}
 	return p
+}
+
+// locationOf is where a field of a request is.
+func locationOf(field, method string) string {
+	switch {
+	case field == "body":
+		return field
+	case field == lastEventID:
+		return "header." + field
+	case method == http.MethodGet, method == http.MethodHead:
+		return "query." + field
+	}
+	return "body." + field
 }
 
 // outOfReach says that an error is about the way to the database or about time, and not about the request: connections
@@ -221,16 +233,19 @@ func outOfReach(err error) bool {
 
 // unauthenticated names the scheme as RFC 6750 asks; the error only when there was a token to find fault with.
 func unauthenticated(code domain.Code, detail string) *Problem {
-	challenge := `Bearer realm="orderlog", error="invalid_token"`
+	fault := challenge + `, error="invalid_token"`
 	if code == delivery.CodeTokenExpired {
-		challenge += `, error_description="the token has expired"`
+		fault += `, error_description="the token has expired"`
 	}
-	return problem(code, detail).set("WWW-Authenticate", challenge)
+	return problem(code, detail).set("WWW-Authenticate", fault)
 }
+
+// challenge names the scheme by which clients are let in.
+const challenge = `Bearer realm="orderlog"`
 
 func errNoToken() *Problem {
 	return problem(domain.CodeUnauthenticated, "a token is needed: send Authorization: Bearer TOKEN").
-		set("WWW-Authenticate", `Bearer realm="orderlog"`)
+		set("WWW-Authenticate", challenge)
 }
 
 var problemGoType = reflect.TypeFor[Problem]()

@@ -10,7 +10,8 @@
 //     then follows from it misses nothing.
 //   - A command that carries an Idempotency-Key is carried out once, and a repeat of the same bytes is answered the same.
 //   - Every wait and every body is bounded. An export of events may take as long as its client goes on reading; it ends
-//     where the audit was when it began, and one that is cut short never looks whole.
+//     where the audit was when it began, and one that is cut short never looks whole. A stream of events lasts until its
+//     client leaves, or Events ends it.
 package rest
 
 import (
@@ -147,6 +148,10 @@ type Config struct {
 	// Draining, when it is closed, ends the exports that are under way; to their clients they are broken off. Nil: never.
 	Draining <-chan struct{}
 
+	// Events are the streams at /events, and Tickets what opens them. Nil: they are refused with 503.
+	Events  Events
+	Tickets Tickets
+
 	// Sockets are what /socket/status and /metrics/socket tell of. Nil: there are none.
 	Sockets Sockets
 	// WebhookSecret is the HMAC-SHA256 key of the payment provider's events. Empty: they are refused with 503.
@@ -160,7 +165,7 @@ type Config struct {
 	Logger *slog.Logger
 	// Version is the program's, for the API's description. Empty: "dev".
 	Version string
-	// RequestTimeout bounds the work for one request. Zero: 15 s.
+	// RequestTimeout bounds the work for one request, but not a stream of events. Zero: 15 s.
 	RequestTimeout time.Duration
 	// MinSeqWait bounds the wait for min_seq. Zero: 2 s.
 	MinSeqWait time.Duration
@@ -194,6 +199,12 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Sockets == nil {
 		cfg.Sockets = noSockets{}
 	}
+	if cfg.Events == nil {
+		cfg.Events = noEvents{}
+	}
+	if cfg.Tickets == nil {
+		cfg.Tickets = noEvents{}
+	}
 	if cfg.Audit == nil {
 		cfg.Audit = noAudit{}
 	}
@@ -223,6 +234,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.offers(api)
 	s.inbox(api)
 	s.feed(api)
+	s.events(api)
 	s.audit(api)
 	s.sockets(api)
 	s.health(api)

@@ -79,6 +79,9 @@ type world struct {
 	readyErr error
 	block    bool // reads wait for their context's end
 
+	listeners []listener
+	stream    func(http.ResponseWriter, *http.Request) error // nil: one that ends at once
+
 	walks    []replay.Query                             // what was asked of Each
 	meet     func(ctx context.Context, seq int64) error // before each event of Each
 	proved   []int64
@@ -120,7 +123,7 @@ func (w *world) Verify(_ context.Context, raw string) (auth.Identity, error) {
 func (w *world) handler(t testing.TB, change ...func(*Config)) http.Handler {
 	t.Helper()
 	cfg := Config{
-		Verifier: w, Commands: w, Views: w, Feed: w, Ready: w, Audit: w, Proofs: w, Origins: []string{"https://shop.example"},
+		Verifier: w, Commands: w, Views: w, Feed: w, Ready: w, Audit: w, Proofs: w, Events: w, Tickets: w, Origins: []string{"https://shop.example"},
 		WebhookSecret: []byte(webhookSecret),
 		Logger:        slog.New(slog.NewTextHandler(&w.log, nil)), MinSeqWait: 10 * time.Millisecond,
 	}
