@@ -16,7 +16,7 @@ import (
 	"testing"
 
 	"github.com/orderlog/orderlog/delivery"
-	"github.com/orderlog/orderlog/delivery/ws"
+	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/config"
 	"github.com/orderlog/orderlog/internal/pgtest"
@@ -127,14 +127,14 @@ func eventNames() (names []string) {
 }
 
 func clientEventNames() (names []string) {
-	for _, e := range ws.ClientEvents() {
+	for _, e := range session.ClientEvents() {
 		names = append(names, e.Name)
 	}
 	return names
 }
 
 func serverMessageNames() (names []string) {
-	for _, m := range ws.ServerMessages() {
+	for _, m := range session.ServerMessages() {
 		names = append(names, m.Name)
 	}
 	return append(names, "ack")

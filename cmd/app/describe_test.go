@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"github.com/orderlog/orderlog/delivery/ws"
+	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/internal/asyncapitest"
 	"github.com/orderlog/orderlog/internal/config"
 	"github.com/orderlog/orderlog/projections"
@@ -23,10 +23,10 @@ func TestTheSocketsAreDescribed(t *testing.T) {
 	for _, e := range projections.Catalogue() {
 		events = append(events, e.Name)
 	}
-	for _, m := range ws.ServerMessages() {
+	for _, m := range session.ServerMessages() {
 		server = append(server, m.Name)
 	}
-	for _, m := range ws.ClientEvents() {
+	for _, m := range session.ClientEvents() {
 		client = append(client, m.Name)
 	}
 	if len(events) < 14 || len(server) < 8 || len(client) < 8 {

@@ -16,6 +16,7 @@ import (
 	"github.com/orderlog/orderlog/commands/reactions"
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/delivery/rest"
+	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/delivery/ws"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/domain/courier"
@@ -40,6 +41,7 @@ type node struct {
 	retention *projections.Retention
 	views     *projections.Views
 	hub       *delivery.Hub
+	sessions  *session.Service
 	socket    *ws.Handler
 	verifier  *auth.Verifier
 	notary    *proofs.Notary
@@ -91,9 +93,11 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	feedLog := projections.NewFeedLog(pool)
 	grown, _ := n.listener.Signal(projections.FeedChannel)
 	n.hub = delivery.New(delivery.Config{Feed: feedLog, Hint: grown, Logger: log})
+	n.sessions = session.New(session.Config{
+		Hub: n.hub, Verifier: n.verifier, Access: access{service}, Locator: access{service}, Logger: log,
+	})
 	n.socket = ws.New(ws.Config{
-		Hub: n.hub, Verifier: n.verifier, Access: access{service}, Locator: access{service},
-		TrustedProxies: cfg.TrustedProxies, Origins: cfg.ClientOrigins, Logger: log,
+		Sessions: n.sessions, TrustedProxies: cfg.TrustedProxies, Origins: cfg.ClientOrigins, Logger: log,
 	})
 	sockets, err := describeSockets(cfg)
 	if err != nil {
@@ -240,10 +244,10 @@ func (a access) CanSeeCourier(ctx context.Context, user auth.Identity, agentID s
 
 func (a access) ReportLocation(
 	ctx context.Context, user auth.Identity, remoteAddr string, orderID uuid.UUID, p courier.Point,
-) (ws.Located, error) {
+) (session.Located, error) {
 	out, err := a.service.ReportLocation(ctx, commands.Request{Actor: actor(user), RemoteAddr: remoteAddr},
 		commands.ReportLocation{OrderID: orderID, Point: p})
-	located := ws.Located{Kept: out.Value.Kept, At: out.Value.At}
+	located := session.Located{Kept: out.Value.Kept, At: out.Value.At}
 	if located.Kept {
 		located.Seq = out.Seq
 	}
@@ -257,8 +261,8 @@ func actor(user auth.Identity) domain.Actor {
 // connections are those of a node, over whatever they came.
 type connections struct{ *node }
 
-func (c connections) ConnectedUsers() []string { return c.socket.Online() }
-func (c connections) Users() int64             { return c.socket.Users() }
+func (c connections) ConnectedUsers() []string { return c.sessions.Online() }
+func (c connections) Users() int64             { return c.sessions.Users() }
 func (c connections) Connections() int64       { return c.socket.Stats().Open }
 
 // EventsSent has every event there is, also those that were never sent.

@@ -3,12 +3,13 @@ package ws
 import (
 	"errors"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
 
 	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/delivery/session"
+	"github.com/orderlog/orderlog/delivery/socket"
 	"github.com/orderlog/orderlog/domain"
 )
 
@@ -31,7 +32,7 @@ func goingAway(spread time.Duration) closing {
 	after := spread/10 + rand.N(spread-spread/10)
 	return closing{
 		code: websocket.CloseGoingAway, reason: "going_away",
-		last: encodeAnswer(answer{Event: "reconnect", Data: Reconnect{AfterMs: after.Milliseconds()}}),
+		last: encodeAnswer(answer{Event: "reconnect", Data: session.Reconnect{AfterMs: after.Milliseconds()}}),
 	}
 }
 
@@ -47,14 +48,8 @@ func closeOf(err error) closing {
 			return closing{code: websocket.CloseNormalClosure, byPeer: true}
 		}
 		return closing{code: byPeer.Code, byPeer: true}
-	case isProtocolError(err):
+	case socket.IsProtocolError(err):
 		return closeFor(delivery.CodeBadMessage)
 	}
 	return closing{}
-}
-
-// isProtocolError tells frames that break RFC 6455 from a connection that is broken. The library has no type for them.
-func isProtocolError(err error) bool {
-	var byPeer *websocket.CloseError
-	return !errors.As(err, &byPeer) && strings.HasPrefix(err.Error(), "websocket: ")
 }

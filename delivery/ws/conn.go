@@ -1,19 +1,16 @@
 package ws
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/gorilla/websocket"
-
-	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/delivery/session"
+	"github.com/orderlog/orderlog/delivery/socket"
 	"github.com/orderlog/orderlog/domain"
 )
 
@@ -22,8 +19,7 @@ import (
 type conn struct {
 	h             *Handler
 	cfg           *Config
-	socket        *websocket.Conn
-	net           net.Conn
+	socket        *socket.Conn
 	authorization string // the handshake's header
 	remoteAddr    string // the client's IP address; may be empty
 
@@ -37,45 +33,23 @@ type conn struct {
 	closed  atomic.Bool  // the close frame is out: what comes is not looked at
 	counted sync.Once    // registered, or ended before
 
-	user string      // who registered; the handler's lock guards both
-	role domain.Role //
+	role domain.Role // who registered; the handler's lock guards it
 	code int         // it was closed with, by the writer; 0: it was not
 }
 
 // outgoing is what the reader gives to the writer. All fields may be zero.
 type outgoing struct {
-	line    []byte    // one object
-	session *session  // begins the stream behind the line
-	expires time.Time // the token's
-	close   *closing  // behind the line
-
-	answered string // a room whose joining was answered before
-	joined   bool   // and went well
-}
-
-// session is a registered connection's stream.
-type session struct {
-	sub  *delivery.Subscription
-	prev int64
-	// announce says that the client gave a cursor, and is to be told when it has caught up.
-	announce bool
-	// oldest says that the client asked for all there is, so retention cannot come between.
-	oldest bool
+	line    []byte           // one object
+	session *session.Session // begins the stream behind the line
+	reply   session.Reply    // that the line has answered
+	close   *closing         // behind the line
 }
 
 const maxControl = 16 // what may wait for the writer before the reader waits too
 
-func newConn(h *Handler, socket *websocket.Conn, r *http.Request) *conn {
-	raw := socket.NetConn()
-	if s, ok := raw.(*sealedConn); ok {
-		s.sealed.Store(true)
-		raw = s.Conn
-	}
-	if tcp, ok := raw.(interface{ SetWriteBuffer(bytes int) error }); ok {
-		_ = tcp.SetWriteBuffer(h.cfg.SocketBuffer) // only a bound: without it the kernel's own holds
-	}
+func newConn(h *Handler, upgraded *socket.Conn, r *http.Request) *conn {
 	c := &conn{
-		h: h, cfg: &h.cfg, socket: socket, net: raw, authorization: r.Header.Get("Authorization"),
+		h: h, cfg: &h.cfg, socket: upgraded, authorization: r.Header.Get("Authorization"),
 		control: make(chan outgoing, maxControl),
 		pong:    make(chan []byte, 1),
 		ending:  make(chan closing, 1),
@@ -86,9 +60,8 @@ func newConn(h *Handler, socket *websocket.Conn, r *http.Request) *conn {
 		c.remoteAddr = client.String()
 	}
 	c.hear()
-	socket.SetCloseHandler(func(int, string) error { return nil }) // the writer answers
-	socket.SetPongHandler(func(string) error { c.hear(); return nil })
-	socket.SetPingHandler(func(payload string) error {
+	upgraded.SetPongHandler(func(string) error { c.hear(); return nil })
+	upgraded.SetPingHandler(func(payload string) error {
 		c.hear()
 		select {
 		case <-c.pong: // an older ping needs no answer any more
@@ -106,29 +79,28 @@ func (c *conn) hear() { c.heard.Store(time.Now().UnixNano()) }
 func (c *conn) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer c.countRegistered("", "")
+	defer c.countRegistered("")
 	go func() {
 		defer close(c.done)
 		defer cancel() // what the reader waits for is of no use any more
 		newWriter(c).run(ctx)
 	}()
-	r := reader{conn: c, rate: window{limit: c.cfg.MaxMessages, span: c.cfg.RateWindow}}
+	r := reader{conn: c, rate: session.Window{Limit: c.cfg.MaxMessages, Span: c.cfg.RateWindow}}
 	err := r.run(ctx)
 	if cl := closeOf(err); cl.code != 0 && !errors.Is(err, net.ErrClosed) {
 		c.send(outgoing{close: &cl})
 	} else {
 		close(c.gone)
-		_ = c.net.Close() // wakes a writer that is stuck
+		_ = c.socket.Close() // wakes a writer that is stuck
 		cancel()
 	}
 	<-c.done
-	if isProtocolError(err) {
-		// What is unread when a socket is closed makes the kernel cut the close frame off.
-		_, _ = io.CopyN(io.Discard, c.net, 1<<20)
+	if socket.IsProtocolError(err) {
+		c.socket.Drain()
 	}
-	_ = c.net.Close()
-	if r.sub != nil {
-		r.sub.Close()
+	_ = c.socket.Close()
+	if r.session != nil {
+		r.session.Close()
 	}
 }
 
@@ -148,31 +120,7 @@ func (c *conn) expel(cl closing) {
 	}
 }
 
-// countRegistered says that the connection has registered, for a user, or ended before.
-func (c *conn) countRegistered(user string, role domain.Role) {
-	c.counted.Do(func() { c.h.registered(c, user, role) })
-}
-
-// sealedConn is a connection that takes no writes once it is sealed.
-type sealedConn struct {
-	net.Conn
-	sealed atomic.Bool
-}
-
-var errSealed = errors.New("ws: only the connection's writer writes")
-
-func (s *sealedConn) Write(p []byte) (int, error) {
-	if s.sealed.Load() {
-		return 0, errSealed
-	}
-	return s.Conn.Write(p)
-}
-
-// Hijack takes the connection over from the HTTP server.
-func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	raw, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	return &sealedConn{Conn: raw}, rw, nil
+// countRegistered says that the connection has registered, in a role, or ended before.
+func (c *conn) countRegistered(role domain.Role) {
+	c.counted.Do(func() { c.h.registered(c, role) })
 }

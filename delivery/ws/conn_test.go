@@ -86,20 +86,6 @@ func TestTooManyMessagesEndTheConnection(t *testing.T) {
 	c.expectClose(4429, "rate_limited")
 }
 
-func TestWindowSlides(t *testing.T) {
-	t.Parallel()
-	w := window{limit: 3, span: 10 * time.Second}
-	start := time.Now()
-	for _, step := range []struct {
-		at    time.Duration
-		allow bool
-	}{{0, true}, {4, true}, {8, true}, {9, false}, {10, true}, {13, false}, {14, true}, {15, false}, {40, true}} {
-		if got := w.allow(start.Add(step.at * time.Second)); got != step.allow {
-			t.Errorf("at %d s: %v", step.at, got)
-		}
-	}
-}
-
 func TestBatchHoldsSeveralObjectsOneALine(t *testing.T) {
 	t.Parallel()
 	const events = 300

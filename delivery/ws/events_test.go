@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/domain/courier"
 	"github.com/orderlog/orderlog/internal/auth"
@@ -17,9 +18,9 @@ import (
 // The table is what is served: every event in it takes its data and gives its acknowledgement, and there is no other.
 func TestTheTableOfClientEventsIsWhatIsServed(t *testing.T) {
 	t.Parallel()
-	s := serve(t, options{ws: func(c *Config) {
-		c.Locator = locator(func(context.Context, auth.Identity, string, uuid.UUID, courier.Point) (Located, error) {
-			return Located{Kept: true, At: time.Unix(1, 0), Seq: 1}, nil
+	s := serve(t, options{session: func(c *session.Config) {
+		c.Locator = locator(func(context.Context, auth.Identity, string, uuid.UUID, courier.Point) (session.Located, error) {
+			return session.Located{Kept: true, At: time.Unix(1, 0), Seq: 1}, nil
 		})
 	}})
 	credential := token("ann", domain.RoleAdmin, time.Hour)
@@ -34,7 +35,7 @@ func TestTheTableOfClientEventsIsWhatIsServed(t *testing.T) {
 		"ping":              `null`,
 	}
 	names := map[string]bool{}
-	for _, e := range ClientEvents() {
+	for _, e := range session.ClientEvents() {
 		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
 			c := s.dial(t, nil)
@@ -71,9 +72,11 @@ func TestTheTableOfClientEventsIsWhatIsServed(t *testing.T) {
 	if len(names) != len(examples) {
 		t.Errorf("%d events, %d examples", len(names), len(examples))
 	}
+	c := s.dial(t, nil)
+	c.register("ann", domain.RoleAdmin, "")
 	for _, name := range []string{"no:such", "Ping", "ping ", "registered"} {
-		if _, ok := clientEventsByName[name]; ok {
-			t.Errorf("%q is served", name)
+		if m := c.ask(name, "null"); m.code() != "unknown_event" {
+			t.Errorf("%q is served: %s", name, m.raw)
 		}
 	}
 }

@@ -4,6 +4,9 @@
 // goroutine, and nothing after the close frame. Events rise in seq; each names the seq the connection was told of
 // before it, so a client can prove that it missed nothing. What a connection may see comes from its token alone.
 //
+// What a client may do and is told is its session's, as over the other transports; here are the messages, and how a
+// connection begins and ends.
+//
 // Everything is bounded: connections, the time to register, messages, their size, rooms, and what waits to be
 // written. A client that reads slowly loses its queue, not its events; it is closed when nothing can be written.
 package ws
@@ -16,12 +19,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
 
-	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/delivery/session"
+	"github.com/orderlog/orderlog/delivery/socket"
 	"github.com/orderlog/orderlog/domain"
-	"github.com/orderlog/orderlog/internal/auth"
 	"github.com/orderlog/orderlog/internal/proxies"
 )
 
@@ -31,29 +33,9 @@ const (
 	V1Batch = "orderlog.v1.batch" // a text message holds one or more objects, one a line
 )
 
-// Verifier judges tokens. A token that it refuses is an auth.ErrUnauthenticated, and an auth.ErrTokenExpired when
-// that is all that is wrong; any other error means that it cannot tell now.
-type Verifier interface {
-	Verify(ctx context.Context, token string) (auth.Identity, error)
-}
-
-// Access says who may follow what.
-type Access interface {
-	// CanSeeOrder says whether the user may see an order. An order that is not there is a domain.Error not_found.
-	CanSeeOrder(ctx context.Context, user auth.Identity, orderID uuid.UUID) (bool, error)
-	// CanSeeCourier says whether the user may follow a delivery agent, who is named by the user id, now. Both go by the
-	// log and not by a read model: a right that an event has ended is not given once the event is in the log.
-	// since is the seq from which on the user may follow the agent: what was before is of others. 0: it was always so.
-	CanSeeCourier(ctx context.Context, user auth.Identity, agentID string) (since int64, ok bool, err error)
-}
-
-// Config of a Handler. Hub, Verifier and Access are required.
+// Config of a Handler. Sessions is required.
 type Config struct {
-	Hub      *delivery.Hub
-	Verifier Verifier
-	Access   Access
-	// Locator takes what couriers say of where they are; nil: they are answered that it is unavailable.
-	Locator Locator
+	Sessions *session.Service
 	// TrustedProxies are those whose word for a client's address is taken. Empty: nobody's.
 	TrustedProxies proxies.Trusted
 	// Origins are the browser origins that may connect, such as "https://shop.example"; "*" allows all. A client
@@ -64,8 +46,6 @@ type Config struct {
 
 	// RegisterTimeout is how long a connection may take to register. Default 10 s.
 	RegisterTimeout time.Duration
-	// CheckpointInterval is how long a connection that has caught up may hear nothing. Default 10 s.
-	CheckpointInterval time.Duration
 	// WriteTimeout is how long not a byte may get through to a client before it is closed. Default 30 s.
 	WriteTimeout time.Duration
 	// PingInterval and PongTimeout find connections that are half open: a ping goes out each interval, and one that
@@ -84,10 +64,6 @@ type Config struct {
 	// MaxMessages a client may send in RateWindow. Defaults 100 and 10 s.
 	MaxMessages int
 	RateWindow  time.Duration
-	// MaxRooms bounds the rooms a connection joins. Default 100.
-	MaxRooms int
-	// MaxJoinEvents and MaxJoinBytes bound the events in the answer to a join. Defaults 500 and 256 KiB.
-	MaxJoinEvents, MaxJoinBytes int
 	// SocketBuffer bounds what the kernel keeps for a client that reads slowly. Default 128 KiB.
 	SocketBuffer int
 }
@@ -97,7 +73,6 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.Default()
 	}
 	byDefault(&c.RegisterTimeout, 10*time.Second)
-	byDefault(&c.CheckpointInterval, 10*time.Second)
 	byDefault(&c.WriteTimeout, 30*time.Second)
 	byDefault(&c.PingInterval, 30*time.Second)
 	byDefault(&c.PongTimeout, 90*time.Second)
@@ -108,9 +83,6 @@ func (c Config) withDefaults() Config {
 	byDefault(&c.MaxMessageBytes, 64<<10)
 	byDefault(&c.MaxMessages, 100)
 	byDefault(&c.RateWindow, 10*time.Second)
-	byDefault(&c.MaxRooms, 100)
-	byDefault(&c.MaxJoinEvents, 500)
-	byDefault(&c.MaxJoinBytes, 256<<10)
 	byDefault(&c.SocketBuffer, 128<<10)
 	return c
 }
@@ -128,7 +100,6 @@ type Handler struct {
 
 	mu      sync.Mutex
 	stats   Stats
-	users   map[string]int     // connections of each user that has registered
 	conns   map[*conn]struct{} // fewer than are open while a handshake is under way
 	closing bool
 	running sync.WaitGroup // one a place that is taken
@@ -136,7 +107,7 @@ type Handler struct {
 
 // New returns a handler. Shutdown ends what it has started.
 func New(cfg Config) *Handler {
-	h := &Handler{cfg: cfg.withDefaults(), conns: map[*conn]struct{}{}, users: map[string]int{}}
+	h := &Handler{cfg: cfg.withDefaults(), conns: map[*conn]struct{}{}}
 	h.stats.Roles, h.stats.Closed = map[domain.Role]int64{}, map[int]int64{}
 	h.upgrader = websocket.Upgrader{
 		HandshakeTimeout: h.cfg.RegisterTimeout,
@@ -167,7 +138,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many connections: come back in a moment", http.StatusServiceUnavailable)
 		return
 	}
-	upgraded, err := h.upgrader.Upgrade(hijacker{w}, r, nil)
+	upgraded, err := socket.Upgrade(&h.upgrader, w, r, nil, h.cfg.SocketBuffer)
 	if err != nil { // the upgrader has answered
 		h.giveUp()
 		h.cfg.Logger.DebugContext(r.Context(), "a WebSocket handshake was refused", "remote", r.RemoteAddr, "error", err)
@@ -228,16 +199,9 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	}
 	h.mu.Lock()
 	for c := range h.conns {
-		_ = c.net.Close() // both goroutines of the connection see it
+		_ = c.socket.Close() // both goroutines of the connection see it
 	}
 	h.mu.Unlock()
 	<-ended
 	return ctx.Err()
 }
-
-// hijacker gives the upgrader a connection that it cannot write to once the handshake is done, because the
-// connection's writer is the only one that may.
-type hijacker struct{ http.ResponseWriter }
-
-// Unwrap lets http.ResponseController find the writer below.
-func (h hijacker) Unwrap() http.ResponseWriter { return h.ResponseWriter }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/delivery/deliverytest"
+	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/auth"
 )
@@ -146,17 +147,19 @@ func (r *rights) CanSeeCourier(_ context.Context, user auth.Identity, agent stri
 }
 
 type server struct {
-	feed    *deliverytest.Feed
-	hub     *delivery.Hub
-	handler *Handler
-	rights  *rights
-	url     string
+	feed     *deliverytest.Feed
+	hub      *delivery.Hub
+	sessions *session.Service
+	handler  *Handler
+	rights   *rights
+	url      string
 }
 
 type options struct {
-	hub    func(*delivery.Config)
-	ws     func(*Config)
-	before func(*deliverytest.Feed)
+	hub     func(*delivery.Config)
+	ws      func(*Config)
+	session func(*session.Config)
+	before  func(*deliverytest.Feed)
 }
 
 func serve(t *testing.T, o options) *server {
@@ -171,10 +174,12 @@ func serve(t *testing.T, o options) *server {
 		o.hub(&hubConfig)
 	}
 	s := &server{feed: feed, hub: delivery.New(hubConfig), rights: newRights()}
-	cfg := Config{
-		Hub: s.hub, Verifier: verifier{}, Logger: quiet, Origins: []string{"https://shop.example"},
-		Access: s.rights,
+	sessionConfig := session.Config{Hub: s.hub, Verifier: verifier{}, Access: s.rights, Logger: quiet}
+	if o.session != nil {
+		o.session(&sessionConfig)
 	}
+	s.sessions = session.New(sessionConfig)
+	cfg := Config{Sessions: s.sessions, Logger: quiet, Origins: []string{"https://shop.example"}}
 	if o.ws != nil {
 		o.ws(&cfg)
 	}
@@ -194,7 +199,7 @@ func serve(t *testing.T, o options) *server {
 		if n := s.handler.Stats(); n.Open != 0 || n.Unregistered != 0 {
 			t.Errorf("connections are left: %+v", n)
 		}
-		if n := s.handler.Users(); n != 0 {
+		if n := s.sessions.Users(); n != 0 {
 			t.Errorf("%d users are left", n)
 		}
 		if n := s.hub.Stats().Subscriptions; n != 0 {
@@ -236,7 +241,7 @@ type message struct {
 		Kept      bool      `json:"kept"`
 		At        string    `json:"at"`
 	} `json:"data"`
-	Error *Failure `json:"error"`
+	Error *session.Failure `json:"error"`
 
 	raw string
 }
@@ -291,7 +296,7 @@ func checkShape(m message) error {
 	if m.Seq > 0 || m.Event == "" {
 		return nil
 	}
-	i := slices.IndexFunc(ServerMessages(), func(s ServerMessage) bool { return s.Name == m.Event })
+	i := slices.IndexFunc(session.ServerMessages(), func(s session.ServerMessage) bool { return s.Name == m.Event })
 	if i < 0 {
 		return fmt.Errorf("the table has no %s", m.raw)
 	}
@@ -299,7 +304,7 @@ func checkShape(m message) error {
 	if err := json.Unmarshal([]byte(m.raw), &parts); err != nil {
 		return err
 	}
-	return checkType(parts.Data, ServerMessages()[i].Data)
+	return checkType(parts.Data, session.ServerMessages()[i].Data)
 }
 
 // checkType says whether data has the members of a type, and no others.

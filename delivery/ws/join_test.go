@@ -10,14 +10,16 @@ import (
 
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/delivery/deliverytest"
+	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/projections"
 )
 
 func (c *client) join(id uuid.UUID, more string) message {
 	c.Helper()
 	c.say(`{"event":"join:order","data":{"orderId":%q%s},"id":1}`, id, more)
 	m := c.hear()
-	if m.Ack != 1.0 || m.Error != nil || m.Data.Room != orderRoom(id).name {
+	if m.Ack != 1.0 || m.Error != nil || m.Data.Room != projections.ChannelOrder(id) {
 		c.Fatalf("got %s", m.raw)
 	}
 	return m
@@ -33,13 +35,13 @@ func (m message) seqs() string {
 
 func TestJoinBringsThePastAndTheStreamTheRest(t *testing.T) {
 	t.Parallel()
-	room := orderRoom(order1).name
+	room := projections.ChannelOrder(order1)
 	s := serve(t, options{before: func(m *deliverytest.Feed) {
-		m.Add(room)                   // 1
-		m.Add("user:ann", room)       // 2
-		m.Add(orderRoom(order2).name) // 3
-		m.Add(room)                   // 4
-		m.Add("role:admin")           // 5
+		m.Add(room)                             // 1
+		m.Add("user:ann", room)                 // 2
+		m.Add(projections.ChannelOrder(order2)) // 3
+		m.Add(room)                             // 4
+		m.Add("role:admin")                     // 5
 	}})
 	c := s.dial(t, nil)
 	c.register("ann", domain.RoleCustomer, "")
@@ -48,7 +50,7 @@ func TestJoinBringsThePastAndTheStreamTheRest(t *testing.T) {
 		t.Fatalf("got %s", m.raw)
 	}
 	s.feed.Add(room)
-	s.feed.Add(orderRoom(order2).name)
+	s.feed.Add(projections.ChannelOrder(order2))
 	s.feed.Add(room, "user:ann")
 	c.expectEvents(5, 6, 8)
 
@@ -64,8 +66,8 @@ func TestJoinBringsThePastAndTheStreamTheRest(t *testing.T) {
 	if m := c.hear(); m.Ack != 2.0 || m.Data.Room != room {
 		t.Fatalf("got %s", m.raw)
 	}
-	s.feed.Add(room)                   // 9: left
-	s.feed.Add(orderRoom(order2).name) // 10
+	s.feed.Add(room)                             // 9: left
+	s.feed.Add(projections.ChannelOrder(order2)) // 10
 	c.expectEvents(8, 10)
 }
 
@@ -77,7 +79,7 @@ func TestJoinTakesTheBareIDOfTheSeedsClients(t *testing.T) {
 	c.say(`{"event":"join:order","data":%q}`, order1)
 	c.say(`{"event":"ping"}`) // answered in order, so it has joined
 	c.expect("pong")
-	s.feed.Add(orderRoom(order1).name)
+	s.feed.Add(projections.ChannelOrder(order1))
 	c.expectEvents(0, 1)
 	c.say(`{"event":"leave:order","data":%q,"id":"x"}`, order1)
 	if m := c.hear(); m.Ack != "x" {
@@ -88,11 +90,11 @@ func TestJoinTakesTheBareIDOfTheSeedsClients(t *testing.T) {
 func TestLongPastComesInParts(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options{
-		ws:  func(c *Config) { c.MaxJoinEvents = 3 },
-		hub: func(c *delivery.Config) { c.RingFrames = 4 },
+		session: func(c *session.Config) { c.MaxJoinEvents = 3 },
+		hub:     func(c *delivery.Config) { c.RingFrames = 4 },
 		before: func(m *deliverytest.Feed) {
 			for range 8 {
-				m.Add(orderRoom(order1).name)
+				m.Add(projections.ChannelOrder(order1))
 			}
 		},
 	})
@@ -102,7 +104,7 @@ func TestLongPastComesInParts(t *testing.T) {
 	if m.seqs() != "0<1 1<2 2<3" || !m.Data.More || m.Data.Seq != 3 {
 		t.Fatalf("got %s", m.raw)
 	}
-	s.feed.Add(orderRoom(order1).name) // the stream carries it, so no part does
+	s.feed.Add(projections.ChannelOrder(order1)) // the stream carries it, so no part does
 	c.expectEvents(8, 9)
 	if m := c.join(order1, `,"lastSeq":3`); m.seqs() != "3<4 4<5 5<6" || !m.Data.More || m.Data.Seq != 6 {
 		t.Fatalf("got %s", m.raw)
@@ -115,10 +117,10 @@ func TestLongPastComesInParts(t *testing.T) {
 func TestLongPastIsBoundedByBytesToo(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options{
-		ws: func(c *Config) { c.MaxJoinBytes = 100 },
+		session: func(c *session.Config) { c.MaxJoinBytes = 100 },
 		before: func(m *deliverytest.Feed) {
 			for range 3 {
-				m.AddSized(200, orderRoom(order1).name)
+				m.AddSized(200, projections.ChannelOrder(order1))
 			}
 		},
 	})
@@ -131,7 +133,7 @@ func TestLongPastIsBoundedByBytesToo(t *testing.T) {
 
 func TestJoinWaitsForWhatTheClientKnowsAlready(t *testing.T) {
 	t.Parallel()
-	room := orderRoom(order1).name
+	room := projections.ChannelOrder(order1)
 	s := serve(t, options{before: func(m *deliverytest.Feed) {
 		for range 5 {
 			m.Add(room)
@@ -155,7 +157,7 @@ func TestJoinWaitsForWhatTheClientKnowsAlready(t *testing.T) {
 func TestJoinsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options{
-		ws: func(c *Config) { c.MaxRooms = 1 },
+		session: func(c *session.Config) { c.MaxRooms = 1 },
 		before: func(m *deliverytest.Feed) {
 			for range 5 {
 				m.Add("all")
@@ -187,10 +189,10 @@ func TestJoinsThatAreRefused(t *testing.T) {
 	refused("join:order", fmt.Sprintf(`{"orderId":%q,"lastSeq":-1}`, order1), "invalid_request")
 	refused("join:order", fmt.Sprintf(`{"orderId":%q,"lastSeq":1}`, order1), "cursor_expired")
 	refused("no:such", `{}`, "unknown_event")
-	s.feed.Add(orderRoom(order1).name, orderRoom(order3).name) // 6: no refused room is joined
+	s.feed.Add(projections.ChannelOrder(order1), projections.ChannelOrder(order3)) // 6: no refused room is joined
 	c.join(order2, "")
 	refused("join:order", fmt.Sprintf("%q", order1), "too_many_rooms")
-	s.feed.Add(orderRoom(order2).name) // 7
+	s.feed.Add(projections.ChannelOrder(order2)) // 7
 	m := c.expect("e")
 	if m.Seq != 7 {
 		t.Fatalf("got %s", m.raw)

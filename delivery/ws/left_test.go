@@ -12,6 +12,7 @@ import (
 
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/delivery/deliverytest"
+	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/projections"
 )
@@ -19,7 +20,7 @@ import (
 // unassign takes an order from dora, in the rights and then in the log, as one event does.
 func (s *server) unassign(order uuid.UUID) int64 {
 	s.rights.assign(order, "")
-	name := orderRoom(order).name
+	name := projections.ChannelOrder(order)
 	return s.feed.Append(projections.Notification{
 		Event: "e", Channels: []string{"role:admin", name},
 		Endings: []projections.Ending{{Channel: name, User: "dora", Role: "delivery"}},
@@ -46,10 +47,10 @@ func (m message) code() string {
 
 func TestLosingARightEndsTheRoomAtOnce(t *testing.T) {
 	t.Parallel()
-	s := serve(t, options{ws: func(c *Config) { c.MaxRooms = 1 }})
+	s := serve(t, options{session: func(c *session.Config) { c.MaxRooms = 1 }})
 	s.rights.assign(order1, "dora")
 	s.rights.assign(order2, "dora")
-	room := orderRoom(order1).name
+	room := projections.ChannelOrder(order1)
 	dora, ann := s.dial(t, nil), s.dial(t, nil)
 	dora.register("dora", domain.RoleDelivery, fmt.Sprintf(`,"rooms":[%q]`, room))
 	ann.register("ann", domain.RoleCustomer, "")
@@ -87,7 +88,7 @@ func TestLosingARightEndsTheRoomAtOnce(t *testing.T) {
 
 func TestLosingARightReachesAClientThatCatchesUp(t *testing.T) {
 	t.Parallel()
-	room := orderRoom(order1).name
+	room := projections.ChannelOrder(order1)
 	s := serve(t, options{
 		hub: func(c *delivery.Config) { c.RingFrames, c.PageSize = 1, 2 },
 		before: func(m *deliverytest.Feed) {
@@ -117,7 +118,7 @@ func TestLosingARightReachesAClientThatCatchesUp(t *testing.T) {
 // then is the answer used.
 func TestARightThatEndsBehindItsCheckIsCheckedAgain(t *testing.T) {
 	t.Parallel()
-	room := orderRoom(order1).name
+	room := projections.ChannelOrder(order1)
 	for name, tc := range map[string]struct {
 		more   string // of the registration
 		joined func(*client)
@@ -161,7 +162,7 @@ func TestARightThatEndsBehindItsCheckIsCheckedAgain(t *testing.T) {
 // The answer with the room's past was being made when the right ended.
 func TestThePastOfARoomThatEndsMeanwhileIsNotHandedOut(t *testing.T) {
 	t.Parallel()
-	room := orderRoom(order1).name
+	room := projections.ChannelOrder(order1)
 	for name, already := range map[string]bool{"joined for the first time": false, "joined again": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -207,9 +208,9 @@ func TestALostRightThatACheckFindsEndsTheRoom(t *testing.T) {
 	if heard[0].code() != "forbidden" || heard[1].Event != "left" {
 		t.Fatalf("got %s and %s", heard[0].raw, heard[1].raw)
 	}
-	s.unassign(order1)                 // is told only once
-	s.feed.Add(orderRoom(order1).name) // 2
-	s.feed.Add("user:dora")            // 3
+	s.unassign(order1)                           // is told only once
+	s.feed.Add(projections.ChannelOrder(order1)) // 2
+	s.feed.Add("user:dora")                      // 3
 	c.expectEvents(0, 3)
 }
 
@@ -218,7 +219,7 @@ func TestALostRightThatACheckFindsEndsTheRoom(t *testing.T) {
 func TestTheClientAlwaysKnowsWhetherItIsInTheRoom(t *testing.T) {
 	t.Parallel()
 	const rounds = 3000
-	room := orderRoom(order1).name
+	room := projections.ChannelOrder(order1)
 	s := serve(t, options{
 		ws:  func(c *Config) { c.MaxMessages = 1 << 20 },
 		hub: func(c *delivery.Config) { c.QueueFrames = 4 },

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/domain/courier"
 	"github.com/orderlog/orderlog/internal/auth"
@@ -18,9 +19,9 @@ import (
 )
 
 // locator answers as it is told to.
-type locator func(ctx context.Context, user auth.Identity, remoteAddr string, orderID uuid.UUID, p courier.Point) (Located, error)
+type locator func(ctx context.Context, user auth.Identity, remoteAddr string, orderID uuid.UUID, p courier.Point) (session.Located, error)
 
-func (l locator) ReportLocation(ctx context.Context, user auth.Identity, remoteAddr string, orderID uuid.UUID, p courier.Point) (Located, error) {
+func (l locator) ReportLocation(ctx context.Context, user auth.Identity, remoteAddr string, orderID uuid.UUID, p courier.Point) (session.Located, error) {
 	return l(ctx, user, remoteAddr, orderID, p)
 }
 
@@ -35,13 +36,14 @@ func TestALocationIsPassedOnAndAcknowledged(t *testing.T) {
 	reports := make(chan report, 1)
 	s := serve(t, options{ws: func(c *Config) {
 		c.TrustedProxies = proxies.Trusted{netip.MustParsePrefix("127.0.0.0/8")}
-		c.Locator = locator(func(ctx context.Context, user auth.Identity, remoteAddr string, orderID uuid.UUID, p courier.Point) (Located, error) {
+	}, session: func(c *session.Config) {
+		c.Locator = locator(func(ctx context.Context, user auth.Identity, remoteAddr string, orderID uuid.UUID, p courier.Point) (session.Located, error) {
 			if limit, ok := ctx.Deadline(); !ok || time.Until(limit) > 5*time.Second {
 				t.Error("it may take as long as it likes")
 			}
 			point := fmt.Sprint(p.Latitude, p.Longitude, p.Speed != nil && *p.Speed == 3.5, p.Heading == nil, p.Accuracy == nil)
 			reports <- report{user.UserID, remoteAddr, orderID, point}
-			return Located{Kept: p.Speed != nil, At: at, Seq: 12}, nil
+			return session.Located{Kept: p.Speed != nil, At: at, Seq: 12}, nil
 		})
 	}})
 	c := s.dial(t, http.Header{"X-Forwarded-For": {"198.51.100.1, 203.0.113.9"}})
@@ -65,11 +67,12 @@ func TestLocationsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options{ws: func(c *Config) {
 		c.MaxMessages = 1 << 10
-		c.Locator = locator(func(_ context.Context, _ auth.Identity, _ string, orderID uuid.UUID, _ courier.Point) (Located, error) {
+	}, session: func(c *session.Config) {
+		c.Locator = locator(func(_ context.Context, _ auth.Identity, _ string, orderID uuid.UUID, _ courier.Point) (session.Located, error) {
 			if orderID == brokenOrder {
-				return Located{}, errDatabase
+				return session.Located{}, errDatabase
 			}
-			return Located{}, domain.Errorf(domain.CodeOrderNotActive, "it is delivered")
+			return session.Located{}, domain.Errorf(domain.CodeOrderNotActive, "it is delivered")
 		})
 	}})
 	c := s.dial(t, nil)

@@ -10,20 +10,16 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
-	"github.com/orderlog/orderlog/internal/auth"
 )
 
 // reader takes what the client sends, one message after the other.
 type reader struct {
 	*conn
-	rate window
-
-	// After registration.
-	sub  *delivery.Subscription // the rooms that are joined are its channels
-	user auth.Identity
-
-	ended bool // the writer was asked to close
+	rate    session.Window
+	session *session.Session // after registration
+	ended   bool             // the writer was asked to close
 }
 
 var errTooLarge = errors.New("ws: the message is too large")
@@ -69,7 +65,7 @@ func (r *reader) message(ctx context.Context, text []byte) {
 		lines = bytes.Split(bytes.TrimRight(text, "\n"), []byte("\n"))
 	}
 	for _, line := range lines {
-		if !r.rate.allow(time.Now()) {
+		if !r.rate.Allow(time.Now()) {
 			r.end(domain.CodeRateLimited)
 			return
 		}
@@ -85,31 +81,44 @@ func (r *reader) message(ctx context.Context, text []byte) {
 	}
 }
 
-// Codes of errors that only this protocol has.
-const (
-	codeUnknownEvent      domain.Code = "unknown_event"
-	codeAlreadyRegistered domain.Code = "already_registered"
-	codeTooManyRooms      domain.Code = "too_many_rooms"
-)
-
 func (r *reader) serve(ctx context.Context, req request) {
-	registered := r.sub != nil
-	event, known := clientEventsByName[req.Event]
 	switch {
-	case req.Event == eventRegister && registered:
-		r.fail(req, codeAlreadyRegistered, "this connection is registered: join rooms, or connect again")
-	case req.Event != eventRegister && !registered:
+	case r.session == nil && req.Event == "register":
+		r.register(ctx, req)
+	case r.session == nil:
 		r.end(domain.CodeUnauthenticated)
-	case !known:
-		r.fail(req, codeUnknownEvent, "there is no such event: see the protocol's page for those there are")
+	case req.Event == "register":
+		r.fail(req, session.Failure{
+			Code: session.CodeAlreadyRegistered, Message: "this connection is registered: join rooms, or connect again",
+		})
+	case req.Event == "ping":
+		r.send(outgoing{line: encodeAnswer(answer{Event: "pong"})})
+		r.ack(req, session.Empty{})
 	default:
-		event.serve(r, ctx, req)
+		r.do(ctx, req)
 	}
 }
 
-func (r *reader) ping(_ context.Context, req request) {
-	r.send(outgoing{line: encodeAnswer(answer{Event: "pong"})})
-	r.ack(req, Empty{})
+// do serves what is the same over all transports.
+func (r *reader) do(ctx context.Context, req request) {
+	reply, err := r.session.Do(ctx, req.Event, req.Data)
+	switch {
+	case errors.Is(err, session.ErrAnotherUser):
+		r.end(domain.CodeForbidden)
+		return
+	case err != nil:
+		failure, logIt := session.FailureOf(err)
+		if logIt && ctx.Err() == nil {
+			r.cfg.Logger.ErrorContext(ctx, "a message could not be served",
+				"event", req.Event, "user", r.session.Registered().UserID, "error", err)
+		}
+		r.fail(req, failure)
+	default:
+		r.ack(req, reply.Data)
+	}
+	if reply.Answered {
+		r.send(outgoing{reply: reply})
+	}
 }
 
 // end asks the writer to close because of a code, behind what was sent before.
@@ -127,29 +136,10 @@ func (r *reader) ack(req request, data any) {
 }
 
 // fail answers a request that went wrong: as its acknowledgement, or as an event.
-func (r *reader) fail(req request, code domain.Code, message string) {
-	f := Failure{Code: code, Message: message}
+func (r *reader) fail(req request, f session.Failure) {
 	if req.ID != nil {
 		r.send(outgoing{line: encodeAnswer(answer{Ack: req.ID, Error: &f})})
 		return
 	}
 	r.send(outgoing{line: encodeAnswer(answer{Event: "error", Data: f})})
-}
-
-// refuse answers with what an error says to the client, and keeps the rest for the log.
-func (r *reader) refuse(ctx context.Context, req request, err error) {
-	var known *domain.Error
-	switch {
-	case errors.As(err, &known):
-		r.fail(req, known.Code, known.Message)
-	case errors.Is(err, delivery.ErrExpired):
-		r.fail(req, delivery.CodeCursorExpired, "the cursor is older than what is kept: read the state anew and join without lastSeq")
-	case errors.Is(err, delivery.ErrEnded):
-		r.fail(req, domain.CodeUnavailable, "the right to this changes all the time: try again in a moment")
-	default:
-		if ctx.Err() == nil {
-			r.cfg.Logger.ErrorContext(ctx, "a message could not be served", "event", req.Event, "user", r.user.UserID, "error", err)
-		}
-		r.fail(req, domain.CodeUnavailable, "this could not be done now: try again in a moment")
-	}
 }

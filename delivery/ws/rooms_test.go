@@ -3,10 +3,10 @@ package ws
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/orderlog/orderlog/delivery/deliverytest"
+	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/projections"
 )
@@ -125,21 +125,7 @@ func TestACustomerFollowsAnAgentFromThenOn(t *testing.T) {
 
 func TestOddRooms(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("é", 128)
-	for id, ok := range map[string]bool{
-		"d": true, "d:1 ~ü": true, long: true,
-		"": false, long + "d": false, "a\nb": false, "a\x00": false, "\u0085": false, "a\xff": false,
-	} {
-		if _, got := parseRoom("delivery:" + id); got != ok {
-			t.Errorf("delivery:%q: %v", id, got)
-		}
-	}
-	for _, name := range []string{"", "order:", "order:5", "delivery", "user:ann", "role:admin", "all", "Order:" + order1.String()} {
-		if _, ok := parseRoom(name); ok {
-			t.Errorf("%q is taken for a room", name)
-		}
-	}
-	s := serve(t, options{ws: func(c *Config) { c.MaxRooms = 2 }})
+	s := serve(t, options{session: func(c *session.Config) { c.MaxRooms = 2 }})
 	c := s.dial(t, nil)
 	m := c.register("root", domain.RoleAdmin, fmt.Sprintf(`,"rooms":["delivery:a","nonsense","delivery:b","delivery:a","order:%s"]`, order1))
 	if !slices.Equal(m.Data.Channels[3:], []string{"delivery:a", "delivery:b"}) || len(m.Data.Refused) != 2 {

@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
 )
 
@@ -126,8 +127,8 @@ func TestCheckpointsKeepTheOrder(t *testing.T) {
 	t.Parallel()
 	const events = 2000
 	s := serve(t, options{
-		ws:  func(c *Config) { c.CheckpointInterval = time.Microsecond },
-		hub: func(c *delivery.Config) { c.QueueFrames = 8 },
+		session: func(c *session.Config) { c.CheckpointInterval = time.Microsecond },
+		hub:     func(c *delivery.Config) { c.QueueFrames = 8 },
 	})
 	c := s.dial(t, nil, V1Batch)
 	c.register("ann", domain.RoleCustomer, "")
@@ -166,7 +167,7 @@ func TestCheckpointsKeepTheOrder(t *testing.T) {
 
 func TestQuietConnectionIsToldHowFarItIs(t *testing.T) {
 	t.Parallel()
-	s := serve(t, options{ws: func(c *Config) { c.CheckpointInterval = 20 * time.Millisecond }})
+	s := serve(t, options{session: func(c *session.Config) { c.CheckpointInterval = 20 * time.Millisecond }})
 	c := s.dial(t, nil)
 	c.register("ann", domain.RoleCustomer, "")
 	s.feed.Add("user:bob")

@@ -2,7 +2,6 @@ package ws
 
 import (
 	"maps"
-	"slices"
 
 	"github.com/gorilla/websocket"
 
@@ -29,25 +28,6 @@ func (h *Handler) Stats() Stats {
 	return s
 }
 
-// Users is how many users are connected, each counted once.
-func (h *Handler) Users() int64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return int64(len(h.users))
-}
-
-// maxOnline bounds what Online returns.
-const maxOnline = 10_000
-
-// Online returns the ids of the users that are connected, in order; of very many, the first 10,000.
-func (h *Handler) Online() []string {
-	h.mu.Lock()
-	users := slices.AppendSeq(make([]string, 0, len(h.users)), maps.Keys(h.users))
-	h.mu.Unlock()
-	slices.Sort(users)
-	return users[:min(len(users), maxOnline)]
-}
-
 // counted is the code that a closed connection is counted by. Clients may close with any code they like, so only the
 // usual ones of theirs are told apart.
 func (cl closing) counted() int {
@@ -59,18 +39,15 @@ func (cl closing) counted() int {
 
 const closedOddly = -1 // a connection's code until it is counted
 
-// registered makes room for another connection that has not registered yet. Without a user the connection ended
+// registered makes room for another connection that has not registered yet. Without a role the connection ended
 // before it did.
-func (h *Handler) registered(c *conn, user string, role domain.Role) {
+func (h *Handler) registered(c *conn, role domain.Role) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stats.Unregistered--
-	if user == "" {
-		return
+	if c.role = role; role != "" {
+		h.stats.Roles[role]++
 	}
-	c.user, c.role = user, role
-	h.users[user]++
-	h.stats.Roles[role]++
 }
 
 // giveUp gives a place back whose handshake failed.
@@ -95,11 +72,8 @@ func (h *Handler) givePlaceBack(c *conn) {
 	default:
 		h.stats.Closed[c.code]++
 	}
-	if c.user != "" {
+	if c.role != "" {
 		h.stats.Roles[c.role]--
-		if h.users[c.user]--; h.users[c.user] == 0 {
-			delete(h.users, c.user)
-		}
 	}
 	h.mu.Unlock()
 	h.running.Done()

@@ -24,7 +24,7 @@ func TestConnectionsAreCountedByRoleAndUser(t *testing.T) {
 		roles := map[domain.Role]int64{"delivery": 1, "customer": customers}
 		eventually(t, "the counts are right", func() bool {
 			st := s.handler.Stats()
-			return st.Unregistered == 1 && maps.Equal(st.Roles, roles) && s.handler.Users() == int64(len(users)) && slices.Equal(s.handler.Online(), users)
+			return st.Unregistered == 1 && maps.Equal(st.Roles, roles) && s.sessions.Users() == int64(len(users)) && slices.Equal(s.sessions.Online(), users)
 		})
 	}
 	check(2, "ann", "dora")

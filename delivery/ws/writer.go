@@ -3,9 +3,12 @@ package ws
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/delivery/session"
+	"github.com/orderlog/orderlog/delivery/socket"
 	"github.com/orderlog/orderlog/domain"
 )
 
@@ -17,19 +20,20 @@ const (
 // writer writes all that a connection is told, and watches its times.
 type writer struct {
 	*conn
-	wire    wire
-	session *session
-	sub     <-chan struct{} // the subscription's Ready; nil before there is one
+	wire    socket.Wire
+	session *session.Session // nil before the client has registered
+	wake    <-chan struct{}  // the session's Ready
+	first   bool             // what the session begins with comes before all other answers
 	closing *closing
 
-	registerBy, expires, pingAt, checkpointAt time.Time // zero: never
+	registerBy, pingAt time.Time // zero: never
 }
 
 func newWriter(c *conn) *writer {
 	now := time.Now()
 	return &writer{
 		conn:       c,
-		wire:       wire{batch: c.socket.Subprotocol() == V1Batch, text: -1},
+		wire:       socket.NewWire(c.socket.Subprotocol() == V1Batch),
 		registerBy: now.Add(c.cfg.RegisterTimeout),
 		pingAt:     now.Add(c.cfg.PingInterval),
 	}
@@ -45,7 +49,7 @@ func (w *writer) run(ctx context.Context) {
 			w.finish()
 			return
 		}
-		if len(w.wire.buf) > 0 {
+		if w.wire.Len() > 0 {
 			if !w.flush() {
 				return
 			}
@@ -61,8 +65,8 @@ func (w *writer) run(ctx context.Context) {
 		case cl := <-w.ending:
 			w.closing = &cl
 		case payload := <-w.pong:
-			w.wire.control(finalPong, payload)
-		case <-w.sub:
+			w.wire.Pong(payload)
+		case <-w.wake:
 		case <-timer.C:
 		case <-w.gone:
 			return
@@ -74,7 +78,7 @@ func (w *writer) run(ctx context.Context) {
 
 // gather puts what is to be told into the wire. It answers true when there may be more although nothing was put in.
 func (w *writer) gather(ctx context.Context) (again bool) {
-	for w.closing == nil && len(w.wire.buf) < fullBuffer {
+	for w.closing == nil && !w.first && w.wire.Len() < fullBuffer {
 		select {
 		case o := <-w.control:
 			w.take(o)
@@ -83,7 +87,7 @@ func (w *writer) gather(ctx context.Context) (again bool) {
 			w.closing = &cl
 			continue
 		case payload := <-w.pong:
-			w.wire.control(finalPong, payload)
+			w.wire.Pong(payload)
 			continue
 		case <-w.gone:
 			w.closing = &closing{}
@@ -92,26 +96,24 @@ func (w *writer) gather(ctx context.Context) (again bool) {
 		}
 		break
 	}
-	w.watchTimes(time.Now())
+	now := time.Now()
+	w.watchTimes(now)
 	if w.closing != nil || w.session == nil {
 		return false
 	}
-	return w.gatherEvents(ctx)
+	return w.gatherEvents(ctx, now)
 }
 
 func (w *writer) take(o outgoing) {
 	if o.line != nil {
-		w.wire.line(o.line)
-	}
-	if !o.expires.IsZero() {
-		w.expires = o.expires
+		w.wire.Text(o.line)
 	}
 	if o.session != nil {
-		w.session, w.sub = o.session, o.session.sub.Ready()
-		w.registerBy, w.checkpointAt = time.Time{}, time.Now().Add(w.cfg.CheckpointInterval)
+		w.session, w.wake, w.first = o.session, o.session.Ready(), true
+		w.registerBy = time.Time{}
 	}
-	if o.answered != "" {
-		w.session.sub.Answered(o.answered, o.joined)
+	if o.reply.Answered {
+		w.session.Answered(o.reply)
 	}
 	if o.close != nil {
 		w.closing = o.close
@@ -125,8 +127,6 @@ func (w *writer) watchTimes(now time.Time) {
 	case w.closing != nil:
 	case due(w.registerBy):
 		w.closeFor(delivery.CodeRegisterTimeout)
-	case due(w.expires):
-		w.closeFor(delivery.CodeTokenExpired)
 	case now.Sub(time.Unix(0, w.heard.Load())) >= w.cfg.PongTimeout:
 		w.closing = &closing{}
 	}
@@ -134,19 +134,24 @@ func (w *writer) watchTimes(now time.Time) {
 		return
 	}
 	if due(w.pingAt) {
-		w.wire.control(finalPing, nil)
+		w.wire.Ping(nil)
 		w.pingAt = now.Add(w.cfg.PingInterval)
-	}
-	if due(w.checkpointAt) {
-		seq := max(w.session.prev, w.session.sub.Position())
-		w.tell("checkpoint", seq, Position{seq})
 	}
 }
 
-// nextTime is when watchTimes has something to do again.
+// nextTime is when something is due again.
 func (w *writer) nextTime() time.Time {
+	next := w.nextOwn()
+	if w.session != nil && w.session.Due().Before(next) {
+		return w.session.Due()
+	}
+	return next
+}
+
+// nextOwn is when watchTimes has something to do again.
+func (w *writer) nextOwn() time.Time {
 	next := time.Unix(0, w.heard.Load()).Add(w.cfg.PongTimeout)
-	for _, t := range []time.Time{w.registerBy, w.expires, w.pingAt, w.checkpointAt} {
+	for _, t := range []time.Time{w.registerBy, w.pingAt} {
 		if !t.IsZero() && t.Before(next) {
 			next = t
 		}
@@ -159,62 +164,95 @@ func (w *writer) closeFor(code domain.Code) {
 	w.closing = &cl
 }
 
-// gatherEvents puts the stream's next events into the wire. It answers true when the stream has to be asked again.
-func (w *writer) gatherEvents(ctx context.Context) (again bool) {
+// gatherEvents puts what the session is told next into the wire. It answers true when it has to be asked again.
+func (w *writer) gatherEvents(ctx context.Context, now time.Time) (again bool) {
 	// Catching up may wait for the database, but not beyond the time that something else is due.
-	ctx, cancel := context.WithDeadline(ctx, w.nextTime())
+	ctx, cancel := context.WithDeadline(ctx, w.nextOwn())
 	defer cancel()
-	for len(w.wire.buf) < fullBuffer {
-		b, err := w.session.sub.Poll(ctx, pollFrames)
+	for w.wire.Len() < fullBuffer || w.first {
+		w.first = false
+		t, err := w.session.Next(ctx, pollFrames, now)
 		switch {
-		case errors.Is(err, delivery.ErrExpired):
-			w.startOver(ctx)
-			return true
 		case errors.Is(err, context.DeadlineExceeded):
 			return true
+		case domain.CodeOf(err) == delivery.CodeTokenExpired:
+			w.closeFor(delivery.CodeTokenExpired)
+			return false
 		case err != nil: // closed, or the connection ends
 			w.closing = &closing{}
 			return false
-		case b.Empty():
+		case t.Empty():
 			return false
 		}
-		for _, room := range b.Left {
-			w.wire.line(encodeAnswer(answer{Event: "left", Data: Left{room}}))
-		}
-		for _, f := range b.Frames {
-			w.wire.end(f.Append(w.wire.begin(), w.session.prev))
-			w.told(f.Seq)
-		}
-		if b.CaughtUp && w.session.announce {
-			w.session.announce = false // once: falling back later is our own affair
-			w.tell("caught_up", b.Position, Position{b.Position})
-		}
+		w.tell(t)
 	}
 	return true
 }
 
-// startOver goes on after retention has dropped what was still to come.
-func (w *writer) startOver(ctx context.Context) {
-	s := w.session
-	if s.oldest && s.prev == 0 { // it asked for what is held, and that has just become less
-		if b, err := w.h.cfg.Hub.Bounds(ctx); err == nil {
-			s.sub.Reset(b.Floor)
-		}
-		return // after a fault the subscription finds again that it must start over
+// tell puts something that the client is told into the wire.
+func (w *writer) tell(t session.Told) {
+	for _, room := range t.Left {
+		w.line("left", session.Left{Room: room})
 	}
-	position := max(s.prev, w.h.cfg.Hub.Position())
-	s.sub.Reset(position)
-	s.announce = false
-	w.tell("resync", position, Resync{position, ReasonExpired})
+	prev := t.Prev
+	for _, f := range t.Frames {
+		w.wire.End(f.Append(w.wire.Begin(), prev))
+		prev = f.Seq
+	}
+	switch {
+	case t.Resync != nil:
+		w.line("resync", *t.Resync)
+	case t.CaughtUp != nil:
+		w.line("caught_up", *t.CaughtUp)
+	case t.Checkpoint != nil:
+		w.line("checkpoint", *t.Checkpoint)
+	}
 }
 
-// tell writes an object that names a seq, which is the one the client was told of last from then on.
-func (w *writer) tell(event string, seq int64, data any) {
-	w.wire.line(encodeAnswer(answer{Event: event, Data: data}))
-	w.told(seq)
+func (w *writer) line(event string, data any) {
+	w.wire.Text(encodeAnswer(answer{Event: event, Data: data}))
 }
 
-func (w *writer) told(seq int64) {
-	w.session.prev = seq
-	w.checkpointAt = time.Now().Add(w.cfg.CheckpointInterval)
+// flush writes all that the wire holds. It answers false when the connection has ended instead.
+func (w *writer) flush() bool {
+	written, err := w.write(w.cfg.WriteTimeout)
+	switch {
+	case err == nil:
+		w.wire.Reset()
+		return true
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.wire.Stuck(written) // the close frame can come only behind the frame that got stuck
+		w.closeFor(delivery.CodeSlowConsumer)
+		w.finish()
+		return false
+	}
+	_ = w.socket.Close() // it is broken; the reader wakes up
+	return false
+}
+
+// write writes the wire. A client that reads, however slowly, is not half open.
+func (w *writer) write(timeout time.Duration) (int, error) {
+	return w.socket.Write(w.wire.Bytes(), timeout, w.hear, w.gone)
+}
+
+// finish writes what is left, and the close frame behind it, and lets the reader wait for the client's own.
+func (w *writer) finish() {
+	defer w.wire.Reset()
+	if w.closing.code == 0 {
+		_ = w.socket.Close() // nobody is there; the reader wakes up
+		return
+	}
+	w.code = w.closing.counted()
+	if w.closing.last != nil {
+		w.wire.Text(w.closing.last)
+	}
+	w.wire.Close(w.closing.code, w.closing.reason)
+	w.closed.Store(true)
+	if _, err := w.write(w.cfg.CloseTimeout); err != nil {
+		_ = w.socket.Close()
+		return
+	}
+	if err := w.socket.SetReadDeadline(time.Now().Add(w.cfg.CloseTimeout)); err != nil {
+		_ = w.socket.Close()
+	}
 }
