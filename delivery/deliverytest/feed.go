@@ -1,4 +1,4 @@
-// Package deliverytest has a notification log in memory, for tests of what reads one.
+// Package deliverytest has a notification log in memory, and rights to go with it, for tests of what reads one.
 package deliverytest
 
 import (

@@ -12,13 +12,10 @@ import (
 	"net/http/httptest"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 
@@ -26,132 +23,24 @@ import (
 	"github.com/orderlog/orderlog/delivery/deliverytest"
 	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
-	"github.com/orderlog/orderlog/internal/auth"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 10 * time.Second // with what must come
 
-// tokens are USER|ROLE|EXPIRY in Unix milliseconds.
-type verifier struct{}
-
-func (verifier) Verify(_ context.Context, raw string) (auth.Identity, error) {
-	if raw == "unavailable" {
-		return auth.Identity{}, auth.ErrUnavailable
-	}
-	parts := strings.Split(raw, "|")
-	if len(parts) != 3 {
-		return auth.Identity{}, auth.ErrUnauthenticated
-	}
-	ms, err := strconv.ParseInt(parts[2], 10, 64)
-	if err != nil {
-		return auth.Identity{}, auth.ErrUnauthenticated
-	}
-	id := auth.Identity{UserID: parts[0], Role: domain.Role(parts[1]), ExpiresAt: time.UnixMilli(ms)}
-	if !time.Now().Before(id.ExpiresAt) {
-		return auth.Identity{}, auth.ErrTokenExpired
-	}
-	return id, nil
-}
-
-func token(user string, role domain.Role, ttl time.Duration) string {
-	return fmt.Sprintf("%s|%s|%d", user, role, time.Now().Add(ttl).UnixMilli())
-}
-
 var (
-	order1 = uuid.MustParse("11111111-1111-1111-1111-111111111111") // ann's
-	order2 = uuid.MustParse("22222222-2222-2222-2222-222222222222") // ann's
-	order3 = uuid.MustParse("33333333-3333-3333-3333-333333333333") // bob's
+	order1, order2, order3 = deliverytest.Order1, deliverytest.Order2, deliverytest.Order3
 
-	brokenOrder = uuid.MustParse("00000000-0000-0000-0000-00000000dead")
+	token = deliverytest.Token
 )
-
-var errDatabase = errors.New("the database is away")
-
-// rights says who may follow what. They begin with ann's and bob's orders, which nobody carries.
-type rights struct {
-	mu        sync.Mutex
-	customers map[uuid.UUID]string
-	agents    map[uuid.UUID]string // who carries an order
-	since     int64                // from when on customers may follow an agent
-	onCheck   func()               // called when an answer is known but not given yet
-}
-
-func newRights() *rights {
-	return &rights{customers: map[uuid.UUID]string{order1: "ann", order2: "ann", order3: "bob"}, agents: map[uuid.UUID]string{}}
-}
-
-// assign gives an order to an agent; "" takes it from who has it.
-func (r *rights) assign(order uuid.UUID, agent string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.agents[order] = agent
-}
-
-func (r *rights) beforeAnswering(call func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.onCheck = call
-}
-
-func (r *rights) judge(judge func() (bool, error)) (bool, error) {
-	r.mu.Lock()
-	may, err := judge()
-	call := r.onCheck
-	r.mu.Unlock()
-	if call != nil {
-		call()
-	}
-	return may, err
-}
-
-func (r *rights) CanSeeOrder(_ context.Context, user auth.Identity, id uuid.UUID) (bool, error) {
-	return r.judge(func() (bool, error) {
-		if id == brokenOrder {
-			return false, errDatabase
-		}
-		customer, ok := r.customers[id]
-		if !ok {
-			return false, domain.Errorf(domain.CodeNotFound, "there is no such order")
-		}
-		switch user.Role {
-		case domain.RoleAdmin:
-			return true, nil
-		case domain.RoleDelivery:
-			return r.agents[id] == user.UserID, nil
-		}
-		return customer == user.UserID, nil
-	})
-}
-
-func (r *rights) CanSeeCourier(_ context.Context, user auth.Identity, agent string) (since int64, ok bool, err error) {
-	ok, err = r.judge(func() (bool, error) {
-		switch {
-		case agent == "broken":
-			return false, errDatabase
-		case user.Role == domain.RoleAdmin:
-			return true, nil
-		case user.Role == domain.RoleDelivery:
-			return user.UserID == agent, nil
-		}
-		for order, a := range r.agents {
-			if a == agent && r.customers[order] == user.UserID {
-				since = r.since
-				return true, nil
-			}
-		}
-		return false, nil
-	})
-	return since, ok, err
-}
 
 type server struct {
 	feed     *deliverytest.Feed
 	hub      *delivery.Hub
 	sessions *session.Service
 	handler  *Handler
-	rights   *rights
+	rights   *deliverytest.Rights
 	url      string
 }
 
@@ -173,8 +62,8 @@ func serve(t *testing.T, o options) *server {
 	if o.hub != nil {
 		o.hub(&hubConfig)
 	}
-	s := &server{feed: feed, hub: delivery.New(hubConfig), rights: newRights()}
-	sessionConfig := session.Config{Hub: s.hub, Verifier: verifier{}, Access: s.rights, Logger: quiet}
+	s := &server{feed: feed, hub: delivery.New(hubConfig), rights: deliverytest.NewRights()}
+	sessionConfig := session.Config{Hub: s.hub, Verifier: deliverytest.Verifier{}, Access: s.rights, Logger: quiet}
 	if o.session != nil {
 		o.session(&sessionConfig)
 	}

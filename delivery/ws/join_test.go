@@ -181,7 +181,7 @@ func TestJoinsThatAreRefused(t *testing.T) {
 	}
 	refused("join:order", fmt.Sprintf("%q", order3), "forbidden")
 	refused("join:order", fmt.Sprintf("%q", uuid.New()), "not_found")
-	refused("join:order", fmt.Sprintf("%q", brokenOrder), "unavailable")
+	refused("join:order", fmt.Sprintf("%q", deliverytest.BrokenOrder), "unavailable")
 	refused("join:order", `"nonsense"`, "invalid_request")
 	refused("join:order", `{"orderId":5}`, "invalid_request")
 	refused("join:order", `null`, "invalid_request")

@@ -19,7 +19,7 @@ import (
 
 // unassign takes an order from dora, in the rights and then in the log, as one event does.
 func (s *server) unassign(order uuid.UUID) int64 {
-	s.rights.assign(order, "")
+	s.rights.Assign(order, "")
 	name := projections.ChannelOrder(order)
 	return s.feed.Append(projections.Notification{
 		Event: "e", Channels: []string{"role:admin", name},
@@ -48,8 +48,8 @@ func (m message) code() string {
 func TestLosingARightEndsTheRoomAtOnce(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options{session: func(c *session.Config) { c.MaxRooms = 1 }})
-	s.rights.assign(order1, "dora")
-	s.rights.assign(order2, "dora")
+	s.rights.Assign(order1, "dora")
+	s.rights.Assign(order2, "dora")
 	room := projections.ChannelOrder(order1)
 	dora, ann := s.dial(t, nil), s.dial(t, nil)
 	dora.register("dora", domain.RoleDelivery, fmt.Sprintf(`,"rooms":[%q]`, room))
@@ -78,7 +78,7 @@ func TestLosingARightEndsTheRoomAtOnce(t *testing.T) {
 	if m := dora.ask("leave:order", fmt.Sprintf("%q", order2)); m.Error != nil {
 		t.Errorf("got %s", m.raw)
 	}
-	s.rights.assign(order1, "dora")
+	s.rights.Assign(order1, "dora")
 	dora.join(order1, "")
 	s.feed.Add(room) // 5
 	dora.expectEvents(4, 5)
@@ -99,7 +99,7 @@ func TestLosingARightReachesAClientThatCatchesUp(t *testing.T) {
 			m.Add(room)        // 5
 		},
 	})
-	s.rights.assign(order1, "dora")
+	s.rights.Assign(order1, "dora")
 	s.feed.OnRead(func() error { // the first page is read, and not handed out
 		s.feed.OnRead(nil)
 		s.reach(t, s.unassign(order1)) // 6
@@ -139,9 +139,9 @@ func TestARightThatEndsBehindItsCheckIsCheckedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, options{before: func(m *deliverytest.Feed) { m.Add(room) }})
-			s.rights.assign(order1, "dora")
-			s.rights.beforeAnswering(func() {
-				s.rights.beforeAnswering(nil)
+			s.rights.Assign(order1, "dora")
+			s.rights.BeforeAnswering(func() {
+				s.rights.BeforeAnswering(nil)
 				s.reach(t, s.unassign(order1)) // 2
 			})
 			c := s.dial(t, nil)
@@ -170,7 +170,7 @@ func TestThePastOfARoomThatEndsMeanwhileIsNotHandedOut(t *testing.T) {
 				hub:    func(c *delivery.Config) { c.RingFrames = 1 },
 				before: func(m *deliverytest.Feed) { m.Add(room); m.Add(room); m.Add("all") },
 			})
-			s.rights.assign(order1, "dora")
+			s.rights.Assign(order1, "dora")
 			c := s.dial(t, nil)
 			c.register("dora", domain.RoleDelivery, "")
 			if already {
@@ -197,11 +197,11 @@ func TestThePastOfARoomThatEndsMeanwhileIsNotHandedOut(t *testing.T) {
 func TestALostRightThatACheckFindsEndsTheRoom(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options{})
-	s.rights.assign(order1, "dora")
+	s.rights.Assign(order1, "dora")
 	c := s.dial(t, nil)
 	c.register("dora", domain.RoleDelivery, "")
 	c.join(order1, "")
-	s.rights.assign(order1, "")
+	s.rights.Assign(order1, "")
 	c.say(`{"event":"join:order","data":%q,"id":1}`, order1)
 	heard := []message{c.hear(), c.hear()} // the answer is the reader's and left the stream's: either may come first
 	slices.SortFunc(heard, func(a, b message) int { return len(a.Event) - len(b.Event) })
@@ -229,7 +229,7 @@ func TestTheClientAlwaysKnowsWhetherItIsInTheRoom(t *testing.T) {
 	// Whenever the right is checked it ends a little later: before the joining, behind it, before or behind the answer.
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	s.rights.beforeAnswering(func() {
+	s.rights.BeforeAnswering(func() {
 		wg.Go(func() {
 			for range rand.IntN(20) {
 				runtime.Gosched()
@@ -272,7 +272,7 @@ func TestTheClientAlwaysKnowsWhetherItIsInTheRoom(t *testing.T) {
 		}
 	}
 	for range rounds {
-		s.rights.assign(order1, "dora")
+		s.rights.Assign(order1, "dora")
 		s.feed.Add(room)
 		join()
 		if rand.IntN(4) == 0 && ask("leave:order") {
@@ -280,8 +280,8 @@ func TestTheClientAlwaysKnowsWhetherItIsInTheRoom(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	s.rights.beforeAnswering(nil)
-	s.rights.assign(order1, "dora")
+	s.rights.BeforeAnswering(nil)
+	s.rights.Assign(order1, "dora")
 	t.Logf("joined %d times, %d times the room ended", joins, ends)
 	mark := func(channel string) {
 		seq := s.feed.Add(channel)

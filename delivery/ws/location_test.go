@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/orderlog/orderlog/delivery/deliverytest"
 	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/domain/courier"
@@ -69,8 +70,8 @@ func TestLocationsThatAreRefused(t *testing.T) {
 		c.MaxMessages = 1 << 10
 	}, session: func(c *session.Config) {
 		c.Locator = locator(func(_ context.Context, _ auth.Identity, _ string, orderID uuid.UUID, _ courier.Point) (session.Located, error) {
-			if orderID == brokenOrder {
-				return session.Located{}, errDatabase
+			if orderID == deliverytest.BrokenOrder {
+				return session.Located{}, deliverytest.ErrDatabase
 			}
 			return session.Located{}, domain.Errorf(domain.CodeOrderNotActive, "it is delivered")
 		})
@@ -80,7 +81,7 @@ func TestLocationsThatAreRefused(t *testing.T) {
 	at := func(order any, more string) string { return fmt.Sprintf(`{"orderId":"%v"%s}`, order, more) }
 	for _, tc := range []struct{ data, code, names string }{
 		{at(order1, `,"latitude":1,"longitude":2`), "order_not_active", "delivered"},
-		{at(brokenOrder, `,"latitude":1,"longitude":2`), "unavailable", "again"},
+		{at(deliverytest.BrokenOrder, `,"latitude":1,"longitude":2`), "unavailable", "again"},
 		{at("5", `,"latitude":1,"longitude":2`), "invalid_request", "orderId"},
 		{`{"orderId":5,"latitude":1,"longitude":2}`, "invalid_request", "orderId must be text"},
 		{`{"latitude":1,"longitude":2}`, "invalid_request", "orderId"},

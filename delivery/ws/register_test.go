@@ -207,7 +207,7 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 		"cursor that is text":   {`{"event":"register","data":{"token":"` + good + `","lastSeq":"1"}}`, 4400, "bad_message"},
 		"data that is a list":   {`{"event":"register","data":[]}`, 4400, "bad_message"},
 		"another message first": {`{"event":"ping"}`, 4401, "unauthenticated"},
-		"rights not known":      {`{"event":"register","data":{"token":"` + good + `","rooms":["order:` + brokenOrder.String() + `"]}}`, 1013, "unavailable"},
+		"rights not known":      {`{"event":"register","data":{"token":"` + good + `","rooms":["order:` + deliverytest.BrokenOrder.String() + `"]}}`, 1013, "unavailable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,7 +14,7 @@ import (
 func TestWhoMayFollowADeliveryAgent(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options{})
-	s.rights.assign(order1, "dora")
+	s.rights.Assign(order1, "dora")
 	for _, c := range []struct {
 		user string
 		role domain.Role
@@ -72,8 +72,8 @@ func TestTheRoomOfADeliveryAgentIsJoinedAndLeft(t *testing.T) {
 func TestACustomerIsNotToldWhatAnAgentDidJustBefore(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options{before: func(m *deliverytest.Feed) { m.Add("user:ann") }}) // 1
-	s.rights.assign(order1, "dora")
-	s.rights.since = 3
+	s.rights.Assign(order1, "dora")
+	s.rights.Since = 3
 	back, later := s.dial(t, nil), s.dial(t, nil)
 	back.register("ann", domain.RoleCustomer, `,"lastSeq":1,"rooms":["delivery:dora"]`)
 	back.expect("caught_up")
@@ -96,7 +96,7 @@ func TestACustomerFollowsAnAgentFromThenOn(t *testing.T) {
 		m.Add("delivery:dora", "user:ann") // 2
 		m.Add("delivery:dora")             // 3
 	}})
-	s.rights.assign(order1, "dora")
+	s.rights.Assign(order1, "dora")
 	c := s.dial(t, nil)
 	c.register("ann", domain.RoleCustomer, `,"lastSeq":0,"rooms":["delivery:dora"]`)
 	c.expectEvents(0, 2)
@@ -111,7 +111,7 @@ func TestACustomerFollowsAnAgentFromThenOn(t *testing.T) {
 	later.expectEvents(3, 4)
 
 	// The order is delivered: hers ends, an admin's does not.
-	s.rights.assign(order1, "")
+	s.rights.Assign(order1, "")
 	s.feed.Append(projections.Notification{
 		Event: "e", Channels: []string{"role:admin", "delivery:dora"},
 		Endings: []projections.Ending{{Channel: "delivery:dora", User: "ann", Role: "customer"}},
