@@ -171,7 +171,7 @@ func (l *socketIOLink) event(text []byte) (heard, error) {
 	if f.event == changed {
 		return f, nil
 	}
-	return f, asDescribed(f)
+	return f, l.c.asDescribed(f)
 }
 
 // changed comes to admins before each order:status:update, for the sake of the clients that know only that.

@@ -22,6 +22,7 @@ type overSSE struct {
 
 type sseLink struct {
 	d         *overSSE
+	c         *client
 	body      io.ReadCloser
 	lines     *bufio.Reader
 	end       context.CancelFunc
@@ -64,7 +65,7 @@ func (d *overSSE) connect(ctx context.Context, server string, c *client) (link, 
 		return nil, &deniedError{response.StatusCode, problem.Code}
 	}
 	return &sseLink{
-		d: d, body: response.Body, lines: bufio.NewReader(response.Body), end: cancel,
+		d: d, c: c, body: response.Body, lines: bufio.NewReader(response.Body), end: cancel,
 		returning: d.lastID != "" || !c.live,
 	}, nil
 }
@@ -146,5 +147,5 @@ func (l *sseLink) dispatch(event, text string, given bool) (heard, error) {
 	if err != nil {
 		return f, faultError(fmt.Sprintf("%s: %v: %s", event, err, text))
 	}
-	return f, asDescribed(f)
+	return f, l.c.asDescribed(f)
 }

@@ -81,6 +81,8 @@ type client struct {
 	rooms []string // what it asks for wherever it is not in it yet
 	live  bool     // it begins with what is new; else with the beginning of the log
 	log   string   // the log that its cursor is of, where a client says so
+	known bool     // it has been connected
+	quick bool     // it does not hold what it hears to the documents
 
 	last  int64   // what it was last told of
 	got   []int64 // the seqs of its events, in the order in which they came
@@ -96,7 +98,8 @@ func newClient(t *testing.T, d driver, user string, role domain.Role, rooms ...s
 // connection is one connection of a client.
 type connection struct {
 	link
-	c *client
+	c   *client
+	new bool // the client's first
 }
 
 func (c *client) connect(ctx context.Context, server string) (*connection, error) {
@@ -104,7 +107,71 @@ func (c *client) connect(ctx context.Context, server string) (*connection, error
 	if err != nil {
 		return nil, err
 	}
-	return &connection{l, c}, nil
+	k := &connection{l, c, !c.known}
+	c.known = true
+	return k, nil
+}
+
+// arrive connects and reads until the client has what it missed, and is in its rooms. It must be able to go on.
+func (c *client) arrive(t *testing.T, server string) *connection {
+	t.Helper()
+	k := c.begin(t, server)
+	caughtUp := k.new && c.live
+	for l, joins := k.link.(*socketIOLink); !caughtUp || joins && len(l.asked) > 0; {
+		f, err := k.next(t.Context())
+		if err != nil {
+			t.Fatalf("heard %s %s, %v", f.event, f.data, err)
+		}
+		caughtUp = caughtUp || f.event == "caught_up"
+	}
+	return k
+}
+
+// begin connects, and reads no more than that the client is known and goes on where it was.
+func (c *client) begin(t *testing.T, server string) *connection {
+	t.Helper()
+	k, err := c.connect(t.Context(), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.link.cut)
+	if f := k.hears(t, registered, 0); f.lost {
+		t.Fatalf("it does not go on after %d", c.last)
+	}
+	return k
+}
+
+// returnsLost connects as a client that cannot go on, and hears why. The stream goes on after seq.
+func (c *client) returnsLost(t *testing.T, server, reason string, seq int64) *connection {
+	t.Helper()
+	k, err := c.connect(t.Context(), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.link.cut)
+	if f := k.hears(t, registered, 0); !f.lost {
+		t.Errorf("it is told that it goes on: %s", f.data)
+	}
+	if f := k.hears(t, "resync", seq); !includes(t, string(f.data), fmt.Sprintf(`{"reason":%q,"seq":%d}`, reason, seq)) {
+		t.Errorf("the reason is %s, want %s", f.data, reason)
+	}
+	return k
+}
+
+// hears reads what comes next, which must be an event of that name, and of that seq unless it is 0.
+func (k *connection) hears(t *testing.T, event string, seq int64) heard {
+	t.Helper()
+	f, err := k.link.next(t.Context())
+	if err == nil && f.event == changed && event != changed {
+		f, err = k.link.next(t.Context()) // its driver has seen to it
+	}
+	if err == nil {
+		err = k.c.take(f)
+	}
+	if err != nil || f.event != event || (seq > 0 && f.seq != seq) {
+		t.Fatalf("heard %s %d %s, %v, want %s %d", f.event, f.seq, f.data, err, event, seq)
+	}
+	return f
 }
 
 // cut ends a connection as a tunnel does, and counts that.
@@ -187,7 +254,10 @@ func sequenced(data json.RawMessage) (seq int64, rest json.RawMessage, err error
 
 // asDescribed holds what a transport without an envelope tells to the document of the socket: the same event has the
 // same data over all of them.
-func asDescribed(f heard) error {
+func (c *client) asDescribed(f heard) error {
+	if c.quick {
+		return nil
+	}
 	frame := map[string]any{"event": f.event, "data": f.data}
 	if f.logged {
 		frame["prev"], frame["seq"], frame["at"] = f.seq-1, f.seq, "2026-03-01T12:00:00Z"

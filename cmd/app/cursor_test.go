@@ -3,10 +3,6 @@ package main
 import (
 	"fmt"
 	"testing"
-
-	"github.com/orderlog/orderlog/domain"
-	"github.com/orderlog/orderlog/internal/parttest"
-	"github.com/orderlog/orderlog/internal/pgtest"
 )
 
 // Whoever got an answer and then connects is told of what was answered before it is told that it has caught up.
@@ -19,37 +15,6 @@ func TestWhatWasAnsweredComesBeforeCaughtUp(t *testing.T) {
 		k.hears(fmt.Sprintf(`{"event":"registered","data":{"seq":%d,"recovered":true}}`, n))
 		k.hears(fmt.Sprintf(`{"prev":%d,"seq":%d}`, n-1, n))
 		k.hears(fmt.Sprintf(`{"event":"caught_up","data":{"seq":%d}}`, n))
-	}
-}
-
-// A cursor from before what retention keeps is told so, over the socket and over REST; what is new still comes.
-func TestACursorExpires(t *testing.T) {
-	t.Parallel()
-	env := serverSettings(t, pgtest.Database(t))
-	env["NOTIFICATION_RETENTION"] = "1s"
-	s := start(t, env)
-	s.openShop(t)
-	admin := tokenFor(t, "boss", domain.RoleAdmin)
-	last := s.must(t, 200, "PATCH", "/api/v1/business/status", admin, map[string]any{"isOpen": true}).seq()
-	parttest.Eventually(t, "the first events to expire", func() bool {
-		a, err := s.call(t.Context(), "GET", "/api/v1/feed?lastSeq=1", admin, nil)
-		return err == nil && a.status == 410 && a.body["code"] == "cursor_expired"
-	})
-	parttest.Eventually(t, "the last event to expire", func() bool {
-		a, err := s.call(t.Context(), "GET", fmt.Sprintf("/api/v1/feed?lastSeq=%d", last-1), admin, nil)
-		return err == nil && a.status == 410
-	})
-	k := s.register(t, admin, `,"lastSeq":1`)
-	k.hears(fmt.Sprintf(`{"event":"registered","data":{"recovered":false,"seq":%d}}`, last))
-	k.hears(fmt.Sprintf(`{"event":"resync","data":{"reason":"expired","seq":%d}}`, last))
-	current, all := s.register(t, admin, fmt.Sprintf(`,"lastSeq":%d`, last)), s.register(t, admin, `,"lastSeq":0`)
-	for _, k := range []*socket{current, all} { // a cursor at the head of a quiet log stays good
-		k.hears(`{"event":"registered","data":{"recovered":true}}`)
-		k.hears(fmt.Sprintf(`{"event":"caught_up","data":{"seq":%d}}`, last))
-	}
-	s.must(t, 200, "PATCH", "/api/v1/business/status", admin, map[string]any{"isOpen": false})
-	for _, k := range []*socket{k, current, all} {
-		k.hears(fmt.Sprintf(`{"prev":%d,"seq":%d,"event":"business:status:update","data":{"isOpen":false}}`, last, last+1))
 	}
 }
 
