@@ -1,5 +1,10 @@
 package engine
 
+import (
+	"maps"
+	"net/http"
+)
+
 // Stats of a server. The numbers of what is open are of one moment; all others only rise.
 type Stats struct {
 	// Open sessions by transport. A session that is being upgraded is counted as polling.
@@ -16,4 +21,29 @@ type Stats struct {
 }
 
 // Stats returns the numbers now. The maps are the caller's.
-func (s *Server) Stats() Stats { return Stats{} }
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := s.stats
+	stats.Open, stats.Refused, stats.Closed = maps.Clone(stats.Open), maps.Clone(stats.Refused), maps.Clone(stats.Closed)
+	stats.Received, stats.Sent = s.received.Load(), s.sent.Load()
+	return stats
+}
+
+func (s *Server) countRefused(why *refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if why.status == http.StatusServiceUnavailable {
+		s.stats.Overloaded++
+		return
+	}
+	s.stats.Refused[why.Code]++
+}
+
+func (s *Server) countUpgraded() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Upgraded++
+	s.stats.Open[Polling]--
+	s.stats.Open[WebSocket]++
+}

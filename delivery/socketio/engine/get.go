@@ -1,0 +1,180 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+)
+
+// upgradeHold is how long a poll that comes during an upgrade waits for something to tell, and how long one may be
+// behind the client's goodbye.
+const upgradeHold = 100 * time.Millisecond
+
+// get is a poll that is being answered.
+type get struct {
+	kick   chan struct{} // look at the session again
+	cancel context.CancelFunc
+	done   chan struct{} // closed when it has been answered
+	noopBy time.Time     // when it is answered at the latest, because of an upgrade; zero: never
+}
+
+// poll answers a GET: with what there is to be sent, as soon as there is something.
+func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	g := &get{kick: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
+	farewell, why := s.beginGet(g)
+	switch {
+	case why != nil:
+		s.server.refuse(w, why)
+		return
+	case farewell:
+		_ = s.server.answer(w, []byte{packetNoop}) // nobody cares any more
+		return
+	}
+	defer s.endGet(g)
+	// The server's own bound is for requests that are sent slowly; this one is answered slowly.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	b := &Batch{}
+	defer b.free()
+	closing, why := s.collect(ctx, r, g, b)
+	switch {
+	case why != nil:
+		s.server.refuse(w, why)
+		return
+	case r.Context().Err() != nil: // what was gathered is lost with it
+		s.end(ReasonLost)
+		return
+	}
+	if err := s.server.answer(w, b.payload); err != nil {
+		s.end(lostOf(err))
+		return
+	}
+	s.server.sent.Add(b.messages)
+	if closing != "" {
+		s.end(closing)
+	}
+}
+
+func lostOf(err error) Reason {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ReasonSlow
+	}
+	return ReasonLost
+}
+
+// beginGet makes g the session's poll. farewell says that all it gets is the answer to a goodbye.
+func (s *Session) beginGet(g *get) (farewell bool, why *refusal) {
+	s.mu.Lock()
+	now := time.Now()
+	last := s.watch(now)
+	switch {
+	case s.lingering:
+		s.lingering = false
+		s.server.forget(s)
+		farewell = true
+	case s.ended != "":
+		why = errSession
+	case s.transport != Polling:
+		why = errRequest
+	case s.get != nil: // one at a time, or there is no order (Engine.IO protocol 4, "Receiving data")
+		why, last = errRequest, s.endLocked(ReasonProtocol)
+	default:
+		s.get = g
+		if s.probed {
+			g.noopBy = now.Add(upgradeHold)
+		}
+	}
+	s.mu.Unlock()
+	if last {
+		s.leave()
+	}
+	return farewell, why
+}
+
+func (s *Session) endGet(g *get) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.get = nil
+	close(g.done)
+}
+
+// collect waits until there is something to answer, and puts it into b. closing says that the session ends with it.
+// When the client goes, b may be empty. ctx ends with the session or the request.
+func (s *Session) collect(ctx context.Context, r *http.Request, g *get, b *Batch) (closing Reason, why *refusal) {
+	client := r.Context()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		f := s.fill(ctx, Polling, b)
+		noopBy, ended := s.state(g)
+		switch {
+		case f.moved:
+			return "", errRequest
+		case client.Err() != nil:
+			return "", nil
+		case ended == ReasonClient:
+			b.packet(packetNoop, "")
+			return "", nil
+		case ended != "":
+			b.packet(packetClose, "")
+			return "", nil
+		case f.closing != "" && !f.again && !b.Full():
+			b.packet(packetClose, "")
+			return f.closing, nil
+		case b.size() > 0:
+			return "", nil
+		case f.again:
+			continue
+		case !noopBy.IsZero() && !time.Now().Before(noopBy):
+			b.packet(packetNoop, "")
+			return "", nil
+		}
+		if !noopBy.IsZero() && (f.next.IsZero() || noopBy.Before(f.next)) {
+			f.next = noopBy
+		}
+		wait := time.Hour
+		if !f.next.IsZero() {
+			wait = time.Until(f.next)
+		}
+		timer.Reset(wait)
+		select {
+		case <-s.wake:
+		case <-g.kick:
+		case <-timer.C:
+		case <-client.Done():
+		}
+	}
+}
+
+func (s *Session) state(g *get) (noopBy time.Time, ended Reason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return g.noopBy, s.ended
+}
+
+// answer answers a request with a payload, however slowly the client reads, as long as something gets through.
+func (s *Server) answer(w http.ResponseWriter, payload []byte) error {
+	const piece = 16 << 10
+	header := w.Header()
+	header.Set("Content-Type", "text/plain; charset=UTF-8")
+	header.Set("Content-Length", strconv.Itoa(len(payload)))
+	header.Set("Cache-Control", "no-store")
+	rc := http.NewResponseController(w)
+	for len(payload) > 0 {
+		n := min(len(payload), piece)
+		_ = rc.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout))
+		if _, err := w.Write(payload[:n]); err != nil {
+			return err
+		}
+		if err := rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return err
+		}
+		payload = payload[n:]
+	}
+	_ = rc.SetWriteDeadline(time.Time{}) // the connection may serve other requests
+	return nil
+}

@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+// post is a payload of the client that is being received.
+type post struct {
+	cancel context.CancelFunc
+	done   chan struct{} // closed when all of it was received
+}
+
+// push answers a POST: it gives the messages in it to the peer, one after the other.
+func (s *Session) push(w http.ResponseWriter, r *http.Request) {
+	// A client that goes while its message is worked on has sent it nevertheless.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	defer cancel()
+	p := &post{cancel: cancel, done: make(chan struct{})}
+	if why := s.beginPost(p); why != nil {
+		s.server.refuse(w, why)
+		return
+	}
+	why := s.receiveBody(ctx, p, w, r)
+	if why != nil {
+		s.server.refuse(w, why)
+		return
+	}
+	if err := s.server.answer(w, []byte("ok")); err != nil {
+		s.end(lostOf(err))
+	}
+}
+
+func (s *Session) beginPost(p *post) (why *refusal) {
+	s.mu.Lock()
+	last := s.watch(time.Now())
+	switch {
+	case s.ended != "":
+		why = errSession
+	case s.transport != Polling:
+		why = errRequest
+	case s.post != nil: // one at a time, or there is no order (Engine.IO protocol 4, "Sending data")
+		why, last = errRequest, s.endLocked(ReasonProtocol)
+	default:
+		s.post = p
+	}
+	s.mu.Unlock()
+	if last {
+		s.leave()
+	}
+	return why
+}
+
+func (s *Session) endPost(p *post) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.post = nil
+	close(p.done)
+}
+
+// receiveBody gives what the request holds to the peer. p has ended when it returns, because the client may send the
+// next payload as soon as it has the answer.
+func (s *Session) receiveBody(ctx context.Context, p *post, w http.ResponseWriter, r *http.Request) *refusal {
+	panicked := true
+	defer func() {
+		if panicked {
+			s.end(ReasonLost) // nobody knows what of it was received
+		}
+		s.endPost(p)
+	}()
+	why := s.receivePackets(ctx, w, r)
+	panicked = false
+	return why
+}
+
+func (s *Session) receivePackets(ctx context.Context, w http.ResponseWriter, r *http.Request) *refusal {
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(s.server.cfg.ReadTimeout))
+	limit := s.server.cfg.MaxPayload
+	if r.ContentLength > int64(limit) {
+		s.end(ReasonTooLarge)
+		return errTooLarge
+	}
+	body, err := readAll(borrow(), io.LimitReader(r.Body, int64(limit)+1))
+	defer func() { giveBack(body) }()
+	switch {
+	case err != nil:
+		reason := lostOf(err)
+		s.end(reason)
+		if reason == ReasonSlow {
+			return errTimeout
+		}
+		return errRequest
+	case len(body) > limit:
+		s.end(ReasonTooLarge)
+		return errTooLarge
+	}
+	_ = rc.SetReadDeadline(time.Time{}) // it was read; what follows takes the peer's time
+	packets, err := newPayload(body)
+	if err != nil {
+		s.end(ReasonProtocol)
+		return errRequest
+	}
+	for {
+		next, ok, err := packets.next()
+		if err != nil {
+			s.end(ReasonProtocol)
+			return errRequest
+		}
+		if !ok {
+			return nil
+		}
+		switch next.kind {
+		case packetMessage:
+			if !s.receive(ctx, next.message) {
+				return errRequest
+			}
+		case packetPong:
+			s.ponged()
+		case packetClose:
+			s.goodbye()
+			return nil
+		}
+	}
+}
+
+// goodbye ends the session because the client says so. Its waiting poll is answered, and so is one that is on its way.
+func (s *Session) goodbye() {
+	s.mu.Lock()
+	waiting := s.get != nil
+	last := false
+	if s.ended == "" {
+		last = s.endLocked(ReasonClient)
+		if !waiting {
+			s.lingering = true
+			s.server.linger(s)
+			s.timer.Reset(upgradeHold)
+		}
+	}
+	s.mu.Unlock()
+	if last {
+		s.leave()
+	}
+}
+
+// readAll reads to the end of r behind buf. What it returns has what was read before an error.
+func readAll(buf []byte, r io.Reader) ([]byte, error) {
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return buf, nil
+		case err != nil:
+			return buf, err
+		}
+	}
+}
