@@ -6,10 +6,10 @@ GOLANGCI    := v2.15.0
 GOFUMPT     := v0.12.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint fmt bench clean
+.PHONY: help run build test race test-clients node lint fmt bench clean
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## run the server, with a PostgreSQL of its own unless DATABASE_URL is set
 	@./bin/app serve
@@ -22,6 +22,17 @@ test: ## run all tests, with a PostgreSQL of their own unless TEST_DATABASE_URL 
 
 race: ## run all tests under the race detector
 	$(GO) test -race ./...
+
+test-clients: build node clients/node_modules/.package-lock.json ## try the program with the clients of its users; needs Node.js
+	cd clients && npm test
+
+node:
+	@node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null && command -v npm >/dev/null || \
+		{ echo "make test-clients needs Node.js 18.19 or newer, with npm: apt install nodejs npm, brew install node, or see https://nodejs.org"; exit 1; }
+
+clients/node_modules/.package-lock.json: clients/package.json clients/package-lock.json
+	cd clients && npm ci --no-audit --no-fund
+	@touch $@
 
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI) $(TOOLS)/gofumpt-$(GOFUMPT) ## check style and layers (the first time builds the linter)
 	@out=$$($(TOOLS)/gofumpt-$(GOFUMPT) -l .); test -z "$$out" || { echo "not formatted, run make fmt:"; echo "$$out"; exit 1; }

@@ -1,0 +1,92 @@
+// 100 clients of all transports, cut 1,000 times at random while orders flow and the server is stopped or killed five
+// times: afterwards each has been told of exactly what is its own, in order, once, and was recovered every time.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { TRANSPORTS } from '../harness/apps.js';
+import { chance } from '../harness/chance.js';
+import { Evening } from '../harness/evening.js';
+import { CURSORS, Phone } from '../harness/phone.js';
+import { Program } from '../harness/program.js';
+import { Shop } from '../harness/shop.js';
+import { expected, faults } from '../harness/told.js';
+import { until } from '../harness/until.js';
+
+const CLIENTS = 100;
+const CUTS = 10; // of each
+const BETWEEN = 2400; // ms between two cuts of a client, at most
+const RESTARTS = ['stop', 'kill', 'stop', 'kill', 'kill'];
+const PATIENCE = 30_000; // ms until the last client is told of the last event
+
+let program;
+let shop;
+const phones = [];
+
+before(async () => {
+  program = await Program.begin();
+  const users = { ada: 'admin', abel: 'admin' };
+  for (let i = 0; i < 12; i++) users[`customer-${i}`] = 'customer';
+  for (let i = 0; i < 6; i++) users[`courier-${i}`] = 'delivery';
+  shop = await Shop.open(program, users);
+
+  // Every user has several phones, of all transports and all ways to know where one was.
+  const names = Object.keys(users);
+  const ways = Object.keys(TRANSPORTS).flatMap((via) => Object.keys(CURSORS).map((cursor) => ({ via, cursor })));
+  const { seq: start } = await shop.feed('ada', 0);
+  for (let i = 0; i < CLIENTS; i++) {
+    const user = names[i % names.length];
+    phones.push(new Phone({ user, role: users[user], token: shop.token(user), start, ...ways[(i + Math.floor(i / names.length)) % ways.length] }));
+  }
+  await Promise.all(phones.map((phone) => phone.begin(program.port)));
+});
+
+after(async () => {
+  await Promise.all(phones.map((phone) => phone.end()));
+  await program?.end();
+});
+
+test('nothing is missing, repeated, out of order or strange, and everybody is recovered each time', async (t) => {
+  const seed = Number(process.env.STORM_SEED ?? Date.now() % 1e9);
+  t.diagnostic(`STORM_SEED=${seed}`);
+  const random = chance(seed);
+  const couriers = [...shop.tokens.keys()].filter((user) => user.startsWith('courier'));
+  const customers = [...shop.tokens.keys()].filter((user) => user.startsWith('customer'));
+  const evening = new Evening(shop, { customers, couriers, pace: 120, random: random.fork() });
+
+  const suffering = Promise.all(phones.map((phone) => phone.suffer(CUTS, BETWEEN, random.fork())));
+  suffering.catch(() => {}); // told when it is awaited
+  const cuts = () => phones.reduce((sum, phone) => sum + phone.cuts, 0);
+  for (const [i, end] of RESTARTS.entries()) {
+    const due = ((i + 1) * CLIENTS * CUTS) / (RESTARTS.length + 1);
+    await until(() => `${due} cuts; there were ${cuts()}`, () => {
+      assert.deepEqual(phones.map(({ lost }) => lost).filter(Boolean), []);
+      return cuts() >= due;
+    }, 60_000);
+    await program[end]();
+    await program.start();
+  }
+  await suffering;
+  await evening.close();
+
+  // Two marks: who was told of the first was told of all before it, and who was told of the second would have been told
+  // again by now of what was repeated.
+  await shop.announce('The evening is over');
+  const last = await shop.announce('Good night');
+  await Promise.all(phones.map((phone) => phone.upTo(last, PATIENCE)));
+
+  const found = [];
+  const count = { recoveries: 0, events: 0 };
+  for (const phone of phones) {
+    const { items } = await shop.feed(phone.user, phone.start);
+    const wanted = expected(items, { changed: phone.role === 'admin' });
+    found.push(...[...phone.wrong, ...faults(phone.app.log, wanted)].map((fault) => `${phone.name}: ${fault}`));
+    count.recoveries += phone.app.connects.length - 1;
+    count.events += phone.app.log.length;
+  }
+  t.diagnostic(`${CLIENTS} clients, ${cuts()} cuts, ${RESTARTS.length} restarts, ${evening.orders} orders, ` +
+    `${count.recoveries} recoveries, ${count.events} events told, ${found.length} faults`);
+  assert.deepEqual(found.slice(0, 20), []);
+  assert.equal(cuts(), CLIENTS * CUTS);
+  assert.ok(evening.orders > 20 && count.events > 5000, 'there was something to be told');
+});
