@@ -168,6 +168,9 @@ func TestEveryEventReachesItsChannelsAndNobodyElse(t *testing.T) {
 		again.hearsUntil(last)
 		again.check(who+", back again", all)
 	}
+	boss.saysTheSame("an admin", s.url, "boss", domain.RoleAdmin, last)
+	ada.saysTheSame("ada", s.url, "ada", domain.RoleCustomer, last)
+	dave.saysTheSame("dave", s.url, "dave", domain.RoleDelivery, last)
 	for who, e := range map[string]*ear{"ada": s.ear(t, s.ada, "order:"+order), "dave": s.ear(t, s.dave, "order:"+order, "delivery:dave")} {
 		e.hearsUntil(last)
 		e.check(who+", back again with rooms", all)
