@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/delivery/rest"
+	"github.com/orderlog/orderlog/delivery/socketio"
+	"github.com/orderlog/orderlog/delivery/sse"
 	"github.com/orderlog/orderlog/delivery/ws"
 	"github.com/orderlog/orderlog/eventstore"
 	"github.com/orderlog/orderlog/projections"
@@ -25,7 +28,11 @@ type measured struct {
 	groups func() []eventstore.GroupStatus
 	lags   func(context.Context) ([]projections.Lag, error)
 	hub    func() delivery.Stats
-	socket func() ws.Stats
+
+	socket   func() ws.Stats
+	socketIO func() socketio.Stats
+	streams  func() sse.Stats
+
 	signed func() int64 // the newest seq in a signed checkpoint
 	notary func() error // why checkpoints are not signed
 }
@@ -109,6 +116,21 @@ var (
 	descConnections = desc("websocket_connections", "Open connections, by role; unregistered ones have not said who they are.", "role")
 	descAccepted    = desc("websocket_connections_accepted_total", "Connections that were accepted.")
 	descClosed      = desc("websocket_connections_closed_total", "Connections that have ended, by close code; 1006 had none, 0 is any other that a client chose.", "code")
+
+	descEngineOpen     = desc("socketio_connections", "Open Socket.IO connections, by transport; one that is being upgraded is polling.", "transport")
+	descEngineAccepted = desc("socketio_connections_accepted_total", "Socket.IO connections that were accepted.")
+	descEngineUpgraded = desc("socketio_connections_upgraded_total", "Socket.IO connections that went from polling to WebSocket.")
+	descEngineClosed   = desc("socketio_connections_closed_total", "Socket.IO connections that have ended, by reason.", "reason")
+	descEngineRefused  = desc("socketio_requests_refused_total", "Requests of Socket.IO that were refused, by Engine.IO's error code; overloaded are those that were one connection too many.", "code")
+	descEngineMessages = desc("socketio_messages_total", "Messages over Socket.IO, by direction.", "direction")
+	descSockets        = desc("socketio_sockets", "Sockets in namespaces, by namespace and role; without a token the role is anonymous.", "namespace", "role")
+	descSocketsBegun   = desc("socketio_sockets_begun_total", "Sockets that began, by how: recovered (kept their pid and missed nothing), resumed (by a lastSeq of their own), anew.", "how")
+	descSocketsResync  = desc("socketio_resyncs_total", "Sockets that could not be told what they had missed, by reason.", "reason")
+	descSocketsRefused = desc("socketio_sockets_refused_total", "Sockets that were not let into a namespace, by code.", "code")
+
+	descStreams         = desc("sse_streams", "Open streams of server-sent events.")
+	descStreamsAccepted = desc("sse_streams_accepted_total", "Streams of server-sent events that began.")
+	descStreamsEnded    = desc("sse_streams_ended_total", "Streams of server-sent events that have ended, by reason.", "reason")
 )
 
 // partsCollector asks the parts at each scrape. Its descriptors are not told beforehand: what it answers depends on
@@ -127,6 +149,8 @@ func (c partsCollector) Collect(out chan<- prometheus.Metric) {
 	s.store(c.parts.store())
 	s.hub(c.parts.hub())
 	s.socket(c.parts.socket())
+	s.socketIO(c.parts.socketIO())
+	s.streams(c.parts.streams())
 	for _, g := range c.parts.groups() {
 		s.gauge(descFailures, int64(g.Failures), g.Name)
 	}
@@ -223,5 +247,42 @@ func (s sink) socket(st ws.Stats) {
 	s.count(descAccepted, st.Accepted)
 	for code, n := range st.Closed {
 		s.count(descClosed, n, strconv.Itoa(code))
+	}
+}
+
+func (s sink) socketIO(st socketio.Stats) {
+	for transport, n := range st.Engine.Open {
+		s.gauge(descEngineOpen, n, transport)
+	}
+	s.count(descEngineAccepted, st.Engine.Opened)
+	s.count(descEngineUpgraded, st.Engine.Upgraded)
+	for reason, n := range st.Engine.Closed {
+		s.count(descEngineClosed, n, string(reason))
+	}
+	for code, n := range st.Engine.Refused {
+		s.count(descEngineRefused, n, strconv.Itoa(code))
+	}
+	s.count(descEngineRefused, st.Engine.Overloaded, "overloaded")
+	s.count(descEngineMessages, st.Engine.Received, "received")
+	s.count(descEngineMessages, st.Engine.Sent, "sent")
+	for kind, n := range st.Sockets {
+		s.gauge(descSockets, n, kind.Namespace, cmp.Or(string(kind.Role), "anonymous"))
+	}
+	s.count(descSocketsBegun, st.Recovered, "recovered")
+	s.count(descSocketsBegun, st.Resumed, "resumed")
+	s.count(descSocketsBegun, st.Anew, "anew")
+	for reason, n := range st.Resyncs {
+		s.count(descSocketsResync, n, string(reason))
+	}
+	for code, n := range st.Refused {
+		s.count(descSocketsRefused, n, string(code))
+	}
+}
+
+func (s sink) streams(st sse.Stats) {
+	s.gauge(descStreams, st.Open)
+	s.count(descStreamsAccepted, st.Accepted)
+	for reason, n := range st.Ended {
+		s.count(descStreamsEnded, n, reason)
 	}
 }

@@ -17,6 +17,10 @@ import (
 
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/delivery/rest"
+	"github.com/orderlog/orderlog/delivery/session"
+	"github.com/orderlog/orderlog/delivery/socketio"
+	"github.com/orderlog/orderlog/delivery/socketio/engine"
+	"github.com/orderlog/orderlog/delivery/sse"
 	"github.com/orderlog/orderlog/delivery/ws"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/eventstore"
@@ -53,6 +57,20 @@ func figures() measured {
 				Accepted: 51, Open: 6, Unregistered: 1, Roles: map[domain.Role]int64{"customer": 3, "admin": 2},
 				Closed: map[int]int64{1001: 4, 4409: 5},
 			}
+		},
+		socketIO: func() socketio.Stats {
+			return socketio.Stats{
+				Engine: engine.Stats{
+					Open: map[string]int64{"polling": 61, "websocket": 62}, Opened: 63, Upgraded: 64, Overloaded: 65, Received: 66, Sent: 67,
+					Refused: map[int]int64{1: 68}, Closed: map[engine.Reason]int64{engine.ReasonLost: 69},
+				},
+				Sockets:   map[socketio.SocketKind]int64{{Namespace: "/admin", Role: "admin"}: 71, {Namespace: "/"}: 72},
+				Recovered: 73, Resumed: 74, Anew: 75,
+				Resyncs: map[session.ResyncReason]int64{session.ReasonExpired: 76}, Refused: map[domain.Code]int64{"forbidden": 77},
+			}
+		},
+		streams: func() sse.Stats {
+			return sse.Stats{Accepted: 81, Open: 82, Ended: map[string]int64{"going_away": 83}}
 		},
 	}
 }
@@ -103,6 +121,25 @@ orderlog_hub_queue_overflows_total 26
 orderlog_hub_faults_total 27
 orderlog_hub_ring_notifications 29
 orderlog_hub_ring_bytes 30
+orderlog_socketio_connections{transport="polling"} 61
+orderlog_socketio_connections{transport="websocket"} 62
+orderlog_socketio_connections_accepted_total 63
+orderlog_socketio_connections_upgraded_total 64
+orderlog_socketio_connections_closed_total{reason="lost"} 69
+orderlog_socketio_requests_refused_total{code="1"} 68
+orderlog_socketio_requests_refused_total{code="overloaded"} 65
+orderlog_socketio_messages_total{direction="received"} 66
+orderlog_socketio_messages_total{direction="sent"} 67
+orderlog_socketio_sockets{namespace="/",role="anonymous"} 72
+orderlog_socketio_sockets{namespace="/admin",role="admin"} 71
+orderlog_socketio_sockets_begun_total{how="recovered"} 73
+orderlog_socketio_sockets_begun_total{how="resumed"} 74
+orderlog_socketio_sockets_begun_total{how="anew"} 75
+orderlog_socketio_resyncs_total{reason="expired"} 76
+orderlog_socketio_sockets_refused_total{code="forbidden"} 77
+orderlog_sse_streams 82
+orderlog_sse_streams_accepted_total 81
+orderlog_sse_streams_ended_total{reason="going_away"} 83
 orderlog_websocket_connections{role="admin"} 2
 orderlog_websocket_connections{role="customer"} 3
 orderlog_websocket_connections{role="unregistered"} 1

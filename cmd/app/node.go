@@ -17,6 +17,8 @@ import (
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/delivery/rest"
 	"github.com/orderlog/orderlog/delivery/session"
+	"github.com/orderlog/orderlog/delivery/socketio"
+	"github.com/orderlog/orderlog/delivery/sse"
 	"github.com/orderlog/orderlog/delivery/ws"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/domain/courier"
@@ -43,6 +45,9 @@ type node struct {
 	hub       *delivery.Hub
 	sessions  *session.Service
 	socket    *ws.Handler
+	rooms     *socketio.RoomLog
+	socketIO  *socketio.Handler
+	streams   *sse.Handler
 	verifier  *auth.Verifier
 	notary    *proofs.Notary
 	handler   http.Handler
@@ -99,19 +104,27 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	n.socket = ws.New(ws.Config{
 		Sessions: n.sessions, TrustedProxies: cfg.TrustedProxies, Origins: cfg.ClientOrigins, Logger: log,
 	})
+	n.rooms = socketio.NewRooms(pool, cfg.NotificationRetention, log)
+	n.socketIO = socketio.New(socketio.Config{
+		Sessions: n.sessions, Rooms: n.rooms, TrustedProxies: cfg.TrustedProxies, Origins: cfg.ClientOrigins, Logger: log,
+	})
+	tickets := sse.NewTickets(pool)
+	n.streams = sse.New(sse.Config{Sessions: n.sessions, Tickets: tickets, Logger: log})
 	sockets, err := describeSockets(cfg)
 	if err != nil {
 		return nil, err
 	}
 	figures := newMetrics(measured{
-		store: n.store.Stats, groups: n.runner.Status, hub: n.hub.Stats, socket: n.socket.Stats,
+		store: n.store.Stats, groups: n.runner.Status, hub: n.hub.Stats,
+		socket: n.socket.Stats, socketIO: n.socketIO.Stats, streams: n.streams.Stats,
 		lags:   func(ctx context.Context) ([]projections.Lag, error) { return projections.Lags(ctx, pool) },
 		signed: func() int64 { size, _ := n.notary.Signed(); return size }, notary: n.notary.Fault,
 	}, log)
 	api, err := rest.New(rest.Config{ //nolint:contextcheck // each request has its own
 		Verifier: n.verifier, Commands: service, Views: n.views, Feed: feedLog, Ready: n,
-		Audit: audit, Proofs: n.notary, Draining: n.draining, Sockets: connections{n}, WebhookSecret: cfg.PaymentWebhookSecret,
-		BusinessName: cfg.BusinessName, Origins: cfg.ClientOrigins, Logger: log, Version: version(),
+		Audit: audit, Proofs: n.notary, Draining: n.draining, Events: n.streams, Tickets: tickets, Sockets: connections{n},
+		WebhookSecret: cfg.PaymentWebhookSecret,
+		BusinessName:  cfg.BusinessName, Origins: cfg.ClientOrigins, Logger: log, Version: version(),
 		Frame: rest.Frame{
 			UserLimit: limit(cfg.RateLimitUser), AddressLimit: limit(cfg.RateLimitAddress), TrustedProxies: cfg.TrustedProxies,
 			Metrics: figures.handler(log), Observe: figures.observe, AsyncAPI: sockets,
@@ -122,6 +135,8 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/ws", n.socket)
+	mux.Handle("/socket.io", n.socketIO)
+	mux.Handle("/socket.io/", n.socketIO)
 	mux.Handle("/", api)
 	n.handler = mux
 	return n, nil
@@ -138,6 +153,7 @@ func (n *node) Run(ctx context.Context) error {
 		"retention":   n.retention.Run,
 		"hub":         n.hub.Run,
 		"notary":      n.notary.Run,
+		"rooms":       n.rooms.Run,
 	} {
 		g.Go(func() error {
 			if err := part(ctx); err != nil {
@@ -145,6 +161,16 @@ func (n *node) Run(ctx context.Context) error {
 			}
 			return nil
 		})
+	}
+	return g.Wait()
+}
+
+// Shutdown asks all clients to come back to another node, or to this one later, and waits until they have gone. When ctx
+// ends first they are cut, and its error is returned.
+func (n *node) Shutdown(ctx context.Context) error {
+	var g errgroup.Group
+	for _, end := range []func(context.Context) error{n.socket.Shutdown, n.socketIO.Shutdown, n.streams.Shutdown} {
+		g.Go(func() error { return end(ctx) })
 	}
 	return g.Wait()
 }
@@ -263,7 +289,15 @@ type connections struct{ *node }
 
 func (c connections) ConnectedUsers() []string { return c.sessions.Online() }
 func (c connections) Users() int64             { return c.sessions.Users() }
-func (c connections) Connections() int64       { return c.socket.Stats().Open }
+
+// Connections counts those over which nobody has said who they are too.
+func (c connections) Connections() int64 {
+	open := c.socket.Stats().Open + c.streams.Stats().Open
+	for _, n := range c.socketIO.Stats().Engine.Open {
+		open += n
+	}
+	return open
+}
 
 // EventsSent has every event there is, also those that were never sent.
 func (c connections) EventsSent() map[string]int64 {

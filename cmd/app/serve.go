@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/orderlog/orderlog/delivery/sse"
 	"github.com/orderlog/orderlog/internal/config"
 	"github.com/orderlog/orderlog/migrations"
 )
@@ -77,6 +78,7 @@ func serve(ctx context.Context, env environment, args []string) (err error) {
 	}
 	server := &http.Server{
 		Handler:           n.handler,
+		ConnContext:       sse.ConnContext,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -103,7 +105,7 @@ func serve(ctx context.Context, env environment, args []string) (err error) {
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 		defer cancel()
 		n.drain()
-		return errors.Join(n.socket.Shutdown(drain), server.Shutdown(drain))
+		return errors.Join(n.Shutdown(drain), server.Shutdown(drain))
 	})
 	g.Go(func() error {
 		if n.settled(failed) {
