@@ -36,11 +36,11 @@ const (
 
 // Options of a client. The zero value polls.
 type Options struct {
-	Transport string      // Polling (default), WebSocket or Upgrade
-	Path      string      // default "/engine.io/"
-	Header    http.Header // of every request
+	Transport string       // Polling (default), WebSocket or Upgrade
+	Path      string       // default "/engine.io/"
+	Header    http.Header  // of every request
 	Client    *http.Client // default: one of its own
-	Until     Step // where Dial stops
+	Until     Step         // where Dial stops
 }
 
 // Message is what the server sent.

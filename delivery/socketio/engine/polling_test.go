@@ -1,0 +1,254 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderlog/orderlog/delivery/socketio/engine"
+	"github.com/orderlog/orderlog/delivery/socketio/enginetest"
+	"github.com/orderlog/orderlog/internal/parttest"
+)
+
+func TestMessagesGoBothWaysInOrder(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []string{enginetest.Polling, enginetest.WebSocket, enginetest.Upgrade} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, nil, func(p *peer) { p.receive = p.echo })
+			c, p := w.dial(enginetest.Options{Transport: transport})
+			sent := []enginetest.Message{
+				{Data: []byte("a")},
+				{Binary: true, Data: []byte{0, 1, 0xff, 0x1e}},
+				{Data: []byte("")},
+				{Binary: true, Data: []byte{}},
+				{Data: []byte("€")},
+				{Data: bytes.Repeat([]byte("x"), 65_000)},
+				{Binary: true, Data: bytes.Repeat([]byte{7}, 40_000)},
+			}
+			for _, m := range sent {
+				send := func() error { return c.Send(t.Context(), string(m.Data)) }
+				if m.Binary {
+					send = func() error { return c.SendBinary(t.Context(), m.Data) }
+				}
+				if err := send(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, want := range sent {
+				got, err := c.Next(t.Context())
+				if err != nil || got.Binary != want.Binary || !bytes.Equal(got.Data, want.Data) {
+					t.Fatalf("got %v %.20q %v, want %v %.20q", got.Binary, got.Data, err, want.Binary, want.Data)
+				}
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			w.ended(p, engine.ReasonClient)
+			stats := w.server.Stats()
+			if stats.Received != int64(len(sent)) || stats.Sent != stats.Received || stats.Closed[engine.ReasonClient] != 1 {
+				t.Errorf("the numbers are %+v", stats)
+			}
+			if stats.Open[engine.Polling] != 0 || stats.Open[engine.WebSocket] != 0 || stats.Opened != 1 {
+				t.Errorf("the numbers are %+v", stats)
+			}
+		})
+	}
+}
+
+func TestMuchGoesOutInSeveralPayloads(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	sid, p := w.open()
+	for range 100 {
+		p.send(strings.Repeat("x", 1000))
+	}
+	total := 0
+	for total < 100 {
+		status, body := w.poll(sid)
+		if status != http.StatusOK || len(body) > 40<<10 {
+			t.Fatalf("a poll was answered %d with %d bytes", status, len(body))
+		}
+		total += len(strings.Split(body, "\x1e"))
+	}
+	if total != 100 {
+		t.Errorf("%d messages came, want 100", total)
+	}
+}
+
+func TestASecondPollEndsTheSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	sid, p := w.open()
+	first := w.waitingPoll(t.Context(), p)
+	if status, body := w.poll(sid); status != 400 || codeOf(t, body) != 3 {
+		t.Errorf("the second poll was answered %d %s", status, body)
+	}
+	if got := parttest.Await(t, "the first poll", first); got != (answer{200, "1"}) {
+		t.Errorf("the first poll was answered %v, want that the session is closed", got)
+	}
+	w.ended(p, engine.ReasonProtocol)
+	if status, body := w.poll(sid); status != 400 || codeOf(t, body) != 1 {
+		t.Errorf("a poll of the ended session was answered %d %s", status, body)
+	}
+}
+
+func TestASecondPayloadEndsTheSession(t *testing.T) {
+	t.Parallel()
+	inside := make(chan struct{})
+	w := newWorld(t, nil, func(p *peer) {
+		p.receive = func(ctx context.Context, _ engine.Message) error {
+			close(inside)
+			<-ctx.Done() // the session's end
+			return nil
+		}
+	})
+	sid, p := w.open()
+	first := make(chan answer, 1)
+	go func() {
+		status, body := w.post(sid, "4a\x1e4b")
+		first <- answer{status, body}
+	}()
+	parttest.Await(t, "the first payload", inside)
+	if status, body := w.post(sid, "4c"); status != 400 || codeOf(t, body) != 3 {
+		t.Errorf("the second payload was answered %d %s", status, body)
+	}
+	if got := parttest.Await(t, "the first payload", first); got.status != 400 {
+		t.Errorf("the first payload was answered %v", got)
+	}
+	w.ended(p, engine.ReasonProtocol)
+	if got := p.got(); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("received %q, want nothing after the end", got)
+	}
+}
+
+func TestACancelledPollEndsTheSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	_, p := w.open()
+	ctx, cancel := context.WithCancel(t.Context())
+	first := w.waitingPoll(ctx, p)
+	cancel()
+	w.ended(p, engine.ReasonLost)
+	parttest.Await(t, "the poll", first)
+}
+
+// brokenWriter is a client that goes while its payload is written.
+type brokenWriter struct {
+	*httptest.ResponseRecorder
+	left int
+}
+
+func (w *brokenWriter) Write(p []byte) (int, error) {
+	if w.left -= len(p); w.left < 0 {
+		return 0, errors.New("broken pipe")
+	}
+	return w.ResponseRecorder.Write(p)
+}
+
+func TestAPayloadThatDoesNotGetThroughEndsTheSession(t *testing.T) {
+	t.Parallel()
+	for name, left := range map[string]int{"at once": 0, "half of it": 20_000} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newHandler(t, nil, nil)
+			w.server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/?EIO=4&transport=polling", nil))
+			p := w.peer()
+			p.send(strings.Repeat("x", 40_000))
+			answer := &brokenWriter{httptest.NewRecorder(), left}
+			w.server.ServeHTTP(answer, httptest.NewRequest("GET", "/?EIO=4&transport=polling&sid="+p.session.ID(), nil))
+			w.ended(p, engine.ReasonLost)
+		})
+	}
+}
+
+func TestAHandshakeWhoseAnswerDoesNotGetThroughLeavesNoSession(t *testing.T) {
+	t.Parallel()
+	w := newHandler(t, nil, nil)
+	w.server.ServeHTTP(&brokenWriter{httptest.NewRecorder(), 0}, httptest.NewRequest("GET", "/?EIO=4&transport=polling", nil))
+	w.ended(w.peer(), engine.ReasonLost)
+}
+
+func TestAPollThatDoesNotReadEndsTheSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *engine.Config) { c.WriteTimeout = 50 * time.Millisecond }, nil)
+	sid, p := w.open()
+	p.send(strings.Repeat("x", 32<<20)) // more than the kernel takes
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "GET", w.url+"/?EIO=4&transport=polling&sid="+sid, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	got, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = got.Body.Close() }()
+	w.ended(p, engine.ReasonSlow)
+}
+
+func TestAGoodbyeAnswersTheWaitingPoll(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	sid, p := w.open()
+	first := w.waitingPoll(t.Context(), p)
+	if status, body := w.post(sid, "1"); status != 200 || body != "ok" {
+		t.Errorf("the goodbye was answered %d %s", status, body)
+	}
+	if got := parttest.Await(t, "the poll", first); got != (answer{200, "6"}) {
+		t.Errorf("the poll was answered %v, want a noop", got)
+	}
+	w.ended(p, engine.ReasonClient)
+	if status, _ := w.poll(sid); status != 400 {
+		t.Errorf("a poll after the goodbye was answered %d", status)
+	}
+}
+
+func TestAGoodbyeAnswersThePollThatCrossesIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	sid, p := w.open()
+	if status, body := w.post(sid, "1\x1e4not this"); status != 200 || body != "ok" {
+		t.Errorf("the goodbye was answered %d %s", status, body)
+	}
+	w.ended(p, engine.ReasonClient)
+	if got := p.got(); len(got) != 0 {
+		t.Errorf("received %q after the goodbye", got)
+	}
+	if status, body := w.poll(sid); status != 200 || body != "6" {
+		t.Errorf("the poll was answered %d %s, want a noop", status, body)
+	}
+	for what, answer := range map[string]func() (int, string){
+		"a poll": func() (int, string) { return w.poll(sid) }, "a payload": func() (int, string) { return w.post(sid, "4x") },
+	} {
+		if status, body := answer(); status != 400 || codeOf(t, body) != 1 {
+			t.Errorf("%s after the goodbye was answered %d %s", what, status, body)
+		}
+	}
+}
+
+func TestAnErrorOfThePeerEndsTheSession(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []string{enginetest.Polling, enginetest.WebSocket} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, nil, func(p *peer) {
+				p.receive = func(context.Context, engine.Message) error { return errors.New("nonsense") }
+			})
+			c, p := w.dial(enginetest.Options{Transport: transport})
+			_ = c.Send(t.Context(), "x")
+			w.ended(p, engine.ReasonProtocol)
+			if _, err := c.Next(t.Context()); err == nil {
+				t.Error("the client heard nothing of it")
+			}
+		})
+	}
+}
