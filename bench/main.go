@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"syscall"
 	"time"
 
 	"github.com/orderlog/orderlog/internal/localpg"
@@ -37,12 +38,14 @@ var benchmarks = []benchmark{
 	{"latency", "append acknowledged to frame read by a client on loopback, at 200 events a second", benchLatency},
 	{"export", "export of a million events beside psql's \\copy, and their verification", benchExport},
 	{"history", "the history of an order at 3 million events beside that at 10 thousand", benchHistory},
+	{"fanout", "200 messages to 1,000 Socket.IO connections over WebSocket, beside socket.io on Node", benchFanout},
 	{"rebuild", "the orders view derived anew from a million events while orders arrive", benchRebuild},
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	name := flag.String("name", "", "run only this benchmark")
+	fanoutServer := flag.Bool("fanout-server", false, "be the server of the fanout benchmark, which starts it itself")
 	profile := flag.String("cpuprofile", "", "write this program's CPU profile to a file")
 	flag.Parse()
 	stopProfile, err := startProfile(*profile)
@@ -50,7 +53,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
-	err = run(ctx, os.Stdout, *name)
+	if *fanoutServer {
+		err = serveFanout(ctx, os.Stdout)
+	} else {
+		err = run(ctx, os.Stdout, *name)
+	}
 	stop()
 	stopProfile()
 	if err != nil {
