@@ -18,6 +18,7 @@ const (
 	largeBuffer = 64 << 10 // a buffer that has grown larger is not kept
 	writePiece  = 16 << 10 // a client has WriteTimeout for each
 	pollFrames  = 64
+	gatherTime  = 20 * time.Millisecond // what is gathered waits no longer for more
 )
 
 var errGoingAway = errors.New("the server goes away")
@@ -61,7 +62,7 @@ func (st *stream) run(ctx context.Context, hadCursor bool) {
 	begin := appendRegistered(appendRetry(nil, st.h.wait()), st.session.Registered(), hadCursor)
 	for {
 		buffer, _ := st.h.buffers.Get().(*[]byte)
-		out, again, over := st.gather(ctx, append((*buffer)[:0], begin...))
+		out, over := st.gather(ctx, append((*buffer)[:0], begin...))
 		begin = nil
 		written := len(out) > 0
 		err := st.write(out)
@@ -75,7 +76,7 @@ func (st *stream) run(ctx context.Context, hadCursor bool) {
 			return
 		case over:
 			return
-		case written || again:
+		case written:
 			continue
 		}
 		timer.Reset(time.Until(st.next()))
@@ -95,36 +96,46 @@ func (st *stream) next() time.Time {
 	return st.commentAt
 }
 
-// gather appends what is to be told. over says that the stream ends behind it, again that there may be more.
-func (st *stream) gather(ctx context.Context, out []byte) (_ []byte, again, over bool) {
-	// Catching up may wait for the database, but not beyond the next comment.
-	reading, cancel := context.WithDeadline(ctx, st.commentAt)
-	defer cancel()
+// gather appends what is to be told. over says that the stream ends behind it.
+func (st *stream) gather(ctx context.Context, out []byte) (_ []byte, over bool) {
 	for len(out) < fullBuffer {
 		if ctx.Err() != nil {
-			return st.goodbye(ctx, out), false, true
+			return st.goodbye(ctx, out), true
 		}
-		told, err := st.session.Next(reading, pollFrames, time.Now())
-		if err != nil {
-			if reading.Err() == nil {
-				return st.end(out, err), false, true
-			}
-			again = true // the stream's end or the comment's time came in between
-			break
-		}
-		if told.Empty() {
-			break
+		told, err := st.ask(ctx, len(out) > 0)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			continue
+		case errors.Is(err, context.DeadlineExceeded):
+			return out, false
+		default:
+			return st.end(out, err), true
 		}
 		out = appendTold(out, told)
 		if len(told.Frames) > 0 {
 			st.commentAt = time.Now().Add(st.h.cfg.KeepAlive)
+		}
+		if told.Empty() || told.Checkpoint != nil { // which says that there is nothing more
+			break
 		}
 	}
 	if now := time.Now(); !now.Before(st.commentAt) {
 		out = append(out, comment...)
 		st.commentAt = now.Add(st.h.cfg.KeepAlive)
 	}
-	return out, again, false
+	return out, false
+}
+
+// ask asks what is next. It returns context.DeadlineExceeded when something waits to be written and the database takes
+// longer than that should.
+func (st *stream) ask(ctx context.Context, waits bool) (session.Told, error) {
+	if waits {
+		limited, cancel := context.WithTimeout(ctx, gatherTime)
+		defer cancel()
+		ctx = limited
+	}
+	return st.session.Next(ctx, pollFrames, time.Now())
 }
 
 // end tells why the stream cannot go on. The client comes back by itself, and is told there whether it may.
@@ -143,7 +154,7 @@ func (st *stream) end(out []byte, err error) []byte {
 // goodbye asks the client to come back later, if it is still there.
 func (st *stream) goodbye(ctx context.Context, out []byte) []byte {
 	if !errors.Is(context.Cause(ctx), errGoingAway) {
-		return nil
+		return out[:0]
 	}
 	st.ended = endedGoingAway
 	after := st.h.wait()
