@@ -1,0 +1,217 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/auth"
+)
+
+func TestANodeThatStopsAsksItsClientsBack(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{})
+	clients := make([]*client, 6)
+	for i := range clients {
+		clients[i] = s.listen(t, "ann", domain.RoleCustomer, "")
+		clients[i].expect("registered")
+	}
+	s.feed.Add("all")
+	s.reach(t, 1)
+	if err := s.handler.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	apart := map[int64]bool{}
+	for _, c := range clients {
+		e := c.hear()
+		if e.name == "e" { // or it was cut before, and comes back for it
+			e = c.hear()
+		}
+		if e.name != "reconnect" || c.retry != fmt.Sprint(e.at.AfterMs) || e.at.AfterMs < 1000 || e.at.AfterMs > 5000 {
+			t.Errorf("got %s %s, retry: %s", e.name, e.data, c.retry)
+		}
+		apart[e.at.AfterMs] = true
+		c.expectEnd()
+	}
+	if len(apart) < 3 {
+		t.Errorf("they come back at once: %v", apart)
+	}
+	if st := s.handler.Stats(); st.Open != 0 || st.Ended["going_away"] != 6 {
+		t.Errorf("got %+v", st)
+	}
+	s.asks(t, "", "Authorization: Bearer "+token("ann", domain.RoleCustomer, time.Hour)).refusedWith(503, "unavailable")
+}
+
+// stuck opens a stream whose client reads nothing, and waits until nothing more gets through.
+func (s *server) stuck(t *testing.T) *client {
+	t.Helper()
+	c := s.listen(t, "ann", domain.RoleCustomer, "?lastSeq=0")
+	const events = 300
+	for range events {
+		s.feed.AddSized(16<<10, "all")
+	}
+	s.reach(t, events)
+	var before delivery.Stats
+	eventually(t, "the client is behind", func() bool {
+		now := s.hub.Stats()
+		same := now.Sent["e"] == before.Sent["e"] && now.Sent["e"] > 0
+		before = now
+		return same
+	})
+	return c
+}
+
+func small(c *Config) { c.SocketBuffer = 32 << 10 }
+
+func TestANodeThatStopsDoesNotWaitForWhoDoesNotRead(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{sse: func(c *Config) { small(c); c.CloseTimeout = 50 * time.Millisecond }})
+	s.stuck(t)
+	begun := time.Now()
+	if err := s.handler.Shutdown(t.Context()); err != nil || time.Since(begun) > 5*time.Second {
+		t.Errorf("after %s: %v", time.Since(begun), err)
+	}
+
+	s = serve(t, options{sse: func(c *Config) { small(c); c.CloseTimeout = time.Hour }})
+	s.stuck(t)
+	limited, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.handler.Shutdown(limited); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if st := s.handler.Stats(); st.Open != 0 {
+		t.Errorf("got %+v", st)
+	}
+}
+
+func TestANodeThatStopsDoesNotWaitForWhoIsBeingLetIn(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{sse: func(c *Config) { c.Tickets = waiting{} }})
+	refused := make(chan string, 1)
+	go func() {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"?ticket=x", http.NoBody)
+		if err != nil {
+			panic(err)
+		}
+		got, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+		if err != nil {
+			panic(err)
+		}
+		body, _ := io.ReadAll(got.Body)
+		_ = got.Body.Close()
+		refused <- got.Status + string(body)
+	}()
+	eventually(t, "it waits", func() bool {
+		s.handler.mu.Lock()
+		defer s.handler.mu.Unlock()
+		return len(s.handler.streams) == 1
+	})
+	if err := s.handler.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := <-refused; !strings.HasPrefix(got, "503") || !strings.Contains(got, "stopping") {
+		t.Errorf("got %s", got)
+	}
+}
+
+// waiting are tickets of a database that does not answer.
+type waiting struct{}
+
+func (waiting) Redeem(ctx context.Context, _ string) (auth.Identity, error) {
+	<-ctx.Done()
+	return auth.Identity{}, ctx.Err()
+}
+
+func TestAClientThatReadsNothingIsLetGo(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{
+		sse: func(c *Config) { small(c); c.WriteTimeout = 300 * time.Millisecond },
+		hub: func(c *delivery.Config) { c.RingFrames = 10 },
+	})
+	c := s.stuck(t)
+	eventually(t, "it is let go", func() bool { return s.handler.Stats().Ended["slow_consumer"] == 1 })
+	// When it reads on, what it gets is whole, and in order; the rest is there when it is back.
+	var got int64
+	for {
+		e, err := c.next()
+		if err != nil {
+			break
+		}
+		if e.name == "e" {
+			if got++; e.at.Seq != got {
+				t.Fatalf("got %s after %d", e.lastID, got-1)
+			}
+		}
+	}
+	if got == 0 || got == 300 {
+		t.Fatalf("it got %d", got)
+	}
+	again := s.back(t, c.lastID, "?lastSeq=0")
+	again.expect("registered")
+	for got < 300 {
+		got++
+		again.expectEvents(got)
+	}
+}
+
+func TestAClientThatReadsSlowlyLosesNothing(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{
+		sse: small,
+		hub: func(c *delivery.Config) { c.RingFrames, c.QueueFrames, c.PageSize = 40, 16, 50 },
+	})
+	c := s.stuck(t)
+	c.expect("registered")
+	for seq := int64(1); seq <= 300; seq++ {
+		e := c.hear()
+		if e.name == "caught_up" { // at what there was when it came
+			e = c.hear()
+		}
+		if e.at.Seq != seq {
+			t.Fatalf("got %s, want %d", e.lastID, seq)
+		}
+	}
+}
+
+// By HTTP/1.0 the stream ends with its connection, which is as good: an event that is cut short is no event.
+func TestAStreamOverHTTP10(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{})
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "GET /api/v1/events HTTP/1.0\r\nAuthorization: Bearer %s\r\n\r\n", token("ann", domain.RoleCustomer, time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	r := newReader(conn)
+	length := ""
+	for line := "."; strings.TrimSpace(line) != ""; {
+		if line, err = r.lines.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		if name, value, _ := strings.Cut(line, ":"); name == "Content-Length" || name == "Transfer-Encoding" {
+			length = value
+		}
+	}
+	c := &client{T: t, reader: r}
+	c.expect("registered")
+	s.feed.Add("all")
+	c.expectEvents(1)
+	if length != "" {
+		t.Errorf("its length is %s", strconv.Quote(length))
+	}
+}
