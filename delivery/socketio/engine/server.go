@@ -99,18 +99,14 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, transport, or
 		return errOverload
 	}
 	session := newSession(s, r, transport, origin)
-	err := s.accepted(r, session)
-	if err != nil {
+	if err := s.accepted(r, session); err != nil {
 		return unavailable(err)
 	}
 	if transport == WebSocket {
 		return s.openSocket(w, r, session)
 	}
-	err = s.answer(w, session.openPacket([]string{WebSocket}))
-	if err == nil {
-		err = r.Context().Err()
-	}
-	if err != nil {
+	// A client that has gone by now is not told from one that has its answer and closed the connection.
+	if err := s.answer(w, session.openPacket([]string{WebSocket})); err != nil {
 		session.end(ReasonLost) // nobody knows its id
 	}
 	return nil
