@@ -31,19 +31,20 @@ func (p *peer) Fill(ctx context.Context, b *engine.Batch) (next time.Time, again
 	}
 	n, left := len(p.pull.sockets), math.MaxInt
 	if n > 1 {
-		left = share
+		left = shared / n
 	}
+	first := p.pull.turn
+	p.pull.turn++ // the last may find less room than its part
 	for i := range n {
 		if b.Full() { // the others come first the next time
-			p.pull.turn += i
+			p.pull.turn = first + i
 			return time.Time{}, true
 		}
-		at, more := p.pull.sockets[(p.pull.turn+i)%n].fill(ctx, b, left)
+		at, more := p.pull.sockets[(first+i)%n].fill(ctx, b, left)
 		if again = again || more; !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
 	}
-	p.pull.turn++
 	return next, again
 }
 

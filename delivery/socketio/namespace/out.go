@@ -2,9 +2,9 @@ package namespace
 
 import "github.com/orderlog/orderlog/delivery/socketio/engine"
 
-// share is how many bytes a namespace may put into a batch before another one has its turn. It counts only when a
-// session is connected to several.
-const share = 16 << 10
+// shared is how many bytes of a batch the namespaces of a session share, when there are several: about what a batch
+// takes, so that each has its part of every batch.
+const shared = 32 << 10
 
 // Out takes the events that an Application gives. It is valid until Fill returns.
 type Out struct {

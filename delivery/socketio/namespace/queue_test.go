@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -95,8 +96,14 @@ func TestNamespacesOfASessionShareItsBatches(t *testing.T) {
 		}
 	}
 	for range 100 {
+		before := slices.Clone(given)
 		if len(l.got()) < 16 {
 			t.Fatal("a batch is not full")
+		}
+		for i := range given {
+			if given[i] == before[i] {
+				t.Fatalf("%s has no part of a batch", names[i])
+			}
 		}
 	}
 	least, most := given[0], given[0]
@@ -105,6 +112,26 @@ func TestNamespacesOfASessionShareItsBatches(t *testing.T) {
 	}
 	if least < most*9/10 {
 		t.Errorf("some were given less than others: %d", given)
+	}
+}
+
+func TestWhoWasLeftOutOfABatchComesFirstInTheNext(t *testing.T) {
+	t.Parallel()
+	c := newConnector(nil)
+	l := newLine(t, namespace.Config{Connect: c.connect})
+	var turns []string
+	for _, a := range l.join(c, "/", "/a", "/b") {
+		a.fill = func(out *namespace.Out) bool {
+			turns = append(turns, a.socket.Namespace())
+			out.Event(make([]byte, 20<<10)) // more than its share
+			return true
+		}
+	}
+	for range 3 {
+		l.got()
+	}
+	if want := []string{"/", "/a", "/b", "/", "/a", "/b"}; !slices.Equal(turns, want) {
+		t.Errorf("the turns were %q", turns)
 	}
 }
 
