@@ -1,8 +1,6 @@
 package delivery
 
-import (
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Form is another encoding of frames, for a protocol that has its own. It is made once a frame, for all the clients
 // that get it.
