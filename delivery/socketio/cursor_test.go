@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/orderlog/orderlog/delivery/deliverytest"
 	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
@@ -86,7 +88,7 @@ func TestAnOffsetOfTheOldLogIsNotTakenForTheSameOfTheNew(t *testing.T) {
 	n = w.node(t, options{})
 	c.connect(n)
 	c.events = nil
-	for range 8 { // and it is cut after each packet
+	for range 16 { // and it is cut after each packet
 		c.engine.Cut()
 		w.tell(projections.EventOrderStatus, "role:admin")
 		c.connect(n)
@@ -153,6 +155,18 @@ func TestTheLaterOfACursorAndAnOffsetCounts(t *testing.T) {
 	auth["lastSeq"] = 3 // read over REST
 	c.connect(n)
 	if h := c.hear(); h.data.Seq != 4 || !c.recovered {
+		t.Errorf("got %s, recovered %v", h.raw, c.recovered)
+	}
+	c.engine.Cut()
+	auth["lastSeq"] = 2 // kept by the application, which is behind
+	c.connect(n)
+	if h := c.hear(); h.data.Seq != 5 || !c.recovered {
+		t.Errorf("got %s, recovered %v", h.raw, c.recovered)
+	}
+	c.engine.Cut()
+	auth["lastSeq"], auth["log"] = 4, uuid.NewString() // of a log that the pid knows nothing of
+	c.connect(n)
+	if h := c.hear(); h.data.Reason != string(session.ReasonDifferentLog) || c.recovered {
 		t.Errorf("got %s, recovered %v", h.raw, c.recovered)
 	}
 }

@@ -130,7 +130,7 @@ func (s *socket) touch(ctx context.Context) {
 	if time.Now().Before(s.touchAt) {
 		return
 	}
-	s.touchAt = time.Now().Add(touchEvery)
+	s.touchAt = time.Now().Add(s.conn.h.cfg.RoomsInterval)
 	s.mu.Lock()
 	stored := false
 	for _, room := range s.rooms {
@@ -140,11 +140,9 @@ func (s *socket) touch(ctx context.Context) {
 	if !stored {
 		return
 	}
-	err := s.withRooms(ctx, "the rooms of a connection could not be kept", func(ctx context.Context, rooms Rooms) error {
+	// A fault is logged, and there is time for another try.
+	_ = s.withRooms(ctx, "the rooms of a connection could not be kept", func(ctx context.Context, rooms Rooms) error {
 		_, err := rooms.Recall(ctx, s.pid.recovery, s.user.UserID)
 		return err
 	})
-	if err != nil {
-		s.touchAt = time.Now().Add(touchAfter)
-	}
 }

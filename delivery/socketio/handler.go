@@ -50,6 +50,9 @@ type Config struct {
 	ReconnectSpread time.Duration
 	// RoomsTimeout is how long the database may take to remember, forget or recall rooms. Default 5 s.
 	RoomsTimeout time.Duration
+	// RoomsInterval is how often the rooms of a socket that stays connected are kept from being pruned. Default 12 h; a day
+	// is too long.
+	RoomsInterval time.Duration
 
 	// MaxSessions bounds the connections; beyond, the handshake is answered 503. Default 100,000.
 	MaxSessions int
@@ -72,6 +75,7 @@ func (c Config) withDefaults() Config {
 	byDefault(&c.RetryPause, 500*time.Millisecond)
 	byDefault(&c.ReconnectSpread, 5*time.Second)
 	byDefault(&c.RoomsTimeout, 5*time.Second)
+	byDefault(&c.RoomsInterval, keepExtra/2)
 	byDefault(&c.MaxNamespaces, 8)
 	byDefault(&c.MaxMessageBytes, 64<<10)
 	byDefault(&c.MaxMessages, 100)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/orderlog/orderlog/delivery/deliverytest"
+	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/parttest"
 	"github.com/orderlog/orderlog/projections"
@@ -251,4 +253,23 @@ func TestAClientThatCannotBeRecoveredNowIsLetInWhenTheDatabaseIsBack(t *testing.
 	if s := patient.handler.Stats(); s.Refused[domain.CodeUnavailable] != 1 {
 		t.Errorf("stats: %+v", s)
 	}
+}
+
+// The rooms of a connection that lasts are not taken for those of one that is gone.
+func TestRoomsOfASocketThatStaysAreKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	n := w.node(t, options{
+		handler: func(cfg *Config) { cfg.RoomsInterval = time.Millisecond },
+		session: func(cfg *session.Config) { cfg.CheckpointInterval = 5 * time.Millisecond },
+	})
+	c := newClient(t, map[string]any{"token": tokenOf("root", domain.RoleAdmin)}).connect(n)
+	for range 3 {
+		c.expect("checkpoint")
+	}
+	if calls := w.rooms.asked(); calls != 0 {
+		t.Errorf("%d calls for a client without rooms", calls)
+	}
+	c.ask("join:order", deliverytest.Order1)
+	parttest.Eventually(t, "the rooms to be kept", func() bool { return w.rooms.asked() > 3 })
 }

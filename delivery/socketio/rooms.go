@@ -56,7 +56,7 @@ const (
 	// touchAfter is how old used_at gets before it is written again.
 	touchAfter = time.Hour
 	// keepExtra is for how long beyond the retention rooms are kept, so that whoever has a cursor that still is good
-	// finds its rooms: connections touch theirs at this interval at the latest.
+	// finds its rooms: connections that last touch theirs twice in that time.
 	keepExtra = 24 * time.Hour
 
 	pruneEvery = time.Hour

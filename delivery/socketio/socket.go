@@ -46,12 +46,9 @@ type stay struct {
 	stored bool  // the database knows
 }
 
-// touchEvery is how often the rooms of a socket that stays connected are kept from being pruned.
-const touchEvery = keepExtra / 2
-
 func newSocket(c *conn, out *namespace.Socket, user auth.Identity, x *session.Session) *socket {
 	return &socket{
-		conn: c, out: out, user: user, session: x, turn: make(chan struct{}, 1), touchAt: time.Now().Add(touchEvery),
+		conn: c, out: out, user: user, session: x, turn: make(chan struct{}, 1), touchAt: time.Now().Add(c.h.cfg.RoomsInterval),
 		rooms: map[string]stay{}, unanswered: map[string]int{},
 	}
 }
