@@ -83,26 +83,14 @@ func TestARefusalIsToldAndTheSessionGoesOn(t *testing.T) {
 	l.join(c, "/")
 }
 
-func TestAnErrorThatIsNoRefusalEndsTheSession(t *testing.T) {
-	t.Parallel()
-	broken := errors.New("the database is gone")
-	c := newConnector(func(context.Context, *application, json.RawMessage) error { return broken })
-	l := newLine(t, namespace.Config{Connect: c.connect})
-	if err := l.try("0"); !errors.Is(err, broken) {
-		t.Errorf("got %v", err)
-	}
-	l.expect("nothing is said")
-}
-
-func TestARefusalThatCannotBeEncodedEndsTheSession(t *testing.T) {
+func TestARefusalIsToldWithoutDataThatCannotBeEncoded(t *testing.T) {
 	t.Parallel()
 	c := newConnector(func(context.Context, *application, json.RawMessage) error {
-		return &namespace.Refusal{Data: func() {}}
+		return &namespace.Refusal{Message: "No", Data: func() {}}
 	})
 	l := newLine(t, namespace.Config{Connect: c.connect})
-	if err := l.try("0"); err == nil {
-		t.Error("it does not")
-	}
+	l.send("0")
+	l.expect("a refusal", `4{"message":"No"}`)
 }
 
 func TestASessionIsConnectedToSoManyNamespacesAndNoMore(t *testing.T) {
@@ -119,16 +107,17 @@ func TestASessionIsConnectedToSoManyNamespacesAndNoMore(t *testing.T) {
 func TestNoMoreIsHeldForAConnectionThanMayWait(t *testing.T) {
 	t.Parallel()
 	c := newConnector(func(ctx context.Context, a *application, _ json.RawMessage) error {
-		for range 3 {
-			if err := a.socket.Emit(ctx, "e"); err != nil {
-				return err
+		for i := range waiting + 1 {
+			if err := a.socket.Emit(ctx, "e"); (err != nil) != (i == waiting) || (err != nil && !errors.Is(err, namespace.ErrOverflow)) {
+				t.Errorf("number %d: %v", i, err)
 			}
 		}
 		return nil
 	})
-	l := newLine(t, namespace.Config{Connect: c.connect, MaxWaiting: 2})
-	if err := l.try("0"); !errors.Is(err, namespace.ErrOverflow) {
-		t.Errorf("got %v", err)
+	l := newLine(t, namespace.Config{Connect: c.connect, MaxWaiting: waiting})
+	l.send("0")
+	if got := l.got(); len(got) != 1+waiting {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -22,8 +22,8 @@ import (
 type Config struct {
 	// Connect decides over a client's CONNECT to a namespace, and returns what answers its events. auth is the
 	// payload, a JSON object, nil when there is none; it is valid until Connect returns. A *Refusal becomes a
-	// CONNECT_ERROR, and the session goes on. Any other error ends the session without a word, so that the client
-	// comes back. What is emitted meanwhile goes out behind the answer, or not at all when there is an error; at most
+	// CONNECT_ERROR, and the session goes on. Any other error closes the session by ConnectFailed without a word, so
+	// that the client comes back; nobody logs it. What is emitted meanwhile goes out behind the answer, or not at all when there is an error; at most
 	// MaxWaiting packets are held for that. The context ends with the session and after ConnectTimeout. No other call
 	// of the session's reading comes until Connect returns.
 	Connect func(ctx context.Context, s *Socket, auth json.RawMessage) (Application, error)
@@ -86,7 +86,7 @@ type Event struct {
 // Refusal is the error by which Connect refuses a connection. The client gets it in a CONNECT_ERROR.
 type Refusal struct {
 	Message string `json:"message"`
-	Data    any    `json:"data,omitempty"` // must be encodable as JSON
+	Data    any    `json:"data,omitempty"` // left out if it cannot be encoded
 }
 
 func (r *Refusal) Error() string { return r.Message }
@@ -106,6 +106,8 @@ const (
 	Ended engine.Reason = "namespace_ended"
 	// NoNamespace: the session was connected to no namespace for too long.
 	NoNamespace engine.Reason = "no_namespace"
+	// ConnectFailed: Config.Connect failed by an error that is no refusal.
+	ConnectFailed engine.Reason = "connect_failed"
 )
 
 // Binary is an argument of an event or an acknowledgement that travels as an attachment. It is kept until it is sent.

@@ -120,7 +120,8 @@ func (p *peer) connect(ctx context.Context, pkt packet.Packet) error {
 	if errors.As(err, &refusal) {
 		return p.refuse(ctx, pkt.Namespace, refusal)
 	}
-	return fmt.Errorf("connecting to namespace %q: %w", pkt.Namespace, err)
+	p.session.Close(ConnectFailed) // it is no fault of the client's
+	return nil
 }
 
 // add makes the socket of a namespace that is being connected, unless there are too many.
@@ -174,8 +175,8 @@ type approval struct {
 // refuse tells the client that it is not connected.
 func (p *peer) refuse(ctx context.Context, namespace string, r *Refusal) error {
 	data, err := encode(r)
-	if err != nil {
-		return fmt.Errorf("refusing namespace %q: %w", namespace, err)
+	if err != nil { // the client is refused at least
+		data, _ = encode(Refusal{Message: r.Message})
 	}
 	if err := p.room(ctx, nil); err != nil {
 		return err

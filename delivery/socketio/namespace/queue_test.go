@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/orderlog/orderlog/delivery/socketio/engine"
 	"github.com/orderlog/orderlog/delivery/socketio/namespace"
@@ -49,34 +50,51 @@ func TestWhenTooManyAnswersWaitTheClientIsNotReadAndNothingIsLost(t *testing.T) 
 	}
 }
 
-func TestWaitingForRoomEndsWithTheContextAndWithTheConnection(t *testing.T) {
+func TestWaitingForRoomEndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	c := newConnector(nil)
 	l := newLine(t, namespace.Config{Connect: c.connect, MaxWaiting: waiting})
-	both := l.join(c, "/", "/a")
+	a := l.join(c, "/")[0]
 	for range waiting {
-		if err := both[0].socket.Emit(t.Context(), "e"); err != nil {
+		if err := a.socket.Emit(t.Context(), "e"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, giveUp := context.WithCancel(t.Context())
 	giveUp()
-	if err := both[0].socket.Emit(ctx, "e"); !errors.Is(err, context.Canceled) {
+	if err := a.socket.Emit(ctx, "e"); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that has ended: %v", err)
 	}
 	if err := l.peer.Receive(ctx, engine.Message{Data: []byte("0/b,")}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a CONNECT whose answer has no room: %v", err)
 	}
-	late := make(chan error, 1)
-	go func() { late <- both[1].socket.Emit(t.Context(), "e") }()
-	both[1].socket.Disconnect()
-	if err := parttest.Await(t, "the end of the wait", late); !errors.Is(err, namespace.ErrClosed) {
-		t.Errorf("on a connection that has ended: %v", err)
-	}
 	l.ends()
 	if reason := parttest.Await(t, "the last connection", parttest.Await(t, "its application", c.made).closed); reason != engine.ReasonLost {
 		t.Errorf("the connection whose answer had no room was closed: %s", reason)
 	}
+}
+
+func TestWaitingForRoomEndsWithTheConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newConnector(nil)
+		l := newLine(t, namespace.Config{Connect: c.connect, MaxWaiting: waiting})
+		both := l.join(c, "/", "/a")
+		for range waiting {
+			if err := both[0].socket.Emit(t.Context(), "e"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		late := make(chan error, 1)
+		go func() { late <- both[1].socket.Emit(t.Context(), "late") }()
+		synctest.Wait() // it waits
+		both[1].socket.Disconnect()
+		if err := parttest.Await(t, "the end of the wait", late); !errors.Is(err, namespace.ErrClosed) {
+			t.Errorf("got %v", err)
+		}
+		l.expect("what had room, and the end", `2["e"]`, `2["e"]`, `2["e"]`, `2["e"]`, `1/a,`)
+		l.ends()
+	})
 }
 
 func TestNamespacesOfASessionShareItsBatches(t *testing.T) {

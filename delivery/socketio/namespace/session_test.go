@@ -206,18 +206,35 @@ func TestASessionWithoutANamespaceEnds(t *testing.T) {
 	}
 }
 
-func TestConnectMayTakeSoLongAndNoLonger(t *testing.T) {
+func TestAFailureToDecideOverAConnectionClosesTheSessionWithoutAWord(t *testing.T) {
 	t.Parallel()
-	c := newConnector(func(ctx context.Context, _ *application, _ json.RawMessage) error {
-		<-ctx.Done()
-		return ctx.Err()
-	})
-	cl := dial(t, serve(t, namespace.Config{Connect: c.connect, ConnectTimeout: 50 * time.Millisecond}), enginetest.WebSocket)
-	cl.say("0")
-	ctx, cancel := soon(t)
-	defer cancel()
-	if m, err := cl.Next(ctx); err == nil || ctx.Err() != nil {
-		t.Errorf("got %q, %v; want the end", m.Data, err)
+	for name, decide := range map[string]func(context.Context) error{
+		"it takes too long": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		"it fails":          func(context.Context) error { return errors.New("the database is away") },
+	} {
+		for _, transport := range transports {
+			t.Run(name+", "+transport, func(t *testing.T) {
+				t.Parallel()
+				first := make(chan *application, 1)
+				c := newConnector(func(ctx context.Context, a *application, _ json.RawMessage) error {
+					if a.socket.Namespace() == "/" {
+						first <- a
+						return nil
+					}
+					_ = a.socket.Emit(ctx, "never seen")
+					return decide(ctx)
+				})
+				cl := dial(t, serve(t, namespace.Config{Connect: c.connect, ConnectTimeout: time.Second}), transport)
+				cl.say("0")
+				cl.hear("0{")
+				cl.say("0/a,")
+				cl.hearEnd()
+				a := parttest.Await(t, "another namespace", first)
+				if reason := parttest.Await(t, "its end", a.closed); reason != namespace.ConnectFailed {
+					t.Errorf("closed: %s", reason)
+				}
+			})
+		}
 	}
 }
 
