@@ -24,6 +24,10 @@ var transports = []struct {
 }{
 	{"WebSocket", func() driver { return &overWebSocket{protocol: "orderlog.v1"} }},
 	{"WebSocket in batches", func() driver { return &overWebSocket{protocol: "orderlog.v1.batch"} }},
+	{"Socket.IO polling", func() driver { return &overSocketIO{transport: "polling"} }},
+	{"Socket.IO WebSocket", func() driver { return &overSocketIO{transport: "websocket"} }},
+	{"Socket.IO upgrade", func() driver { return &overSocketIO{transport: "upgrade"} }},
+	{"SSE", func() driver { return &overSSE{} }},
 }
 
 // overEveryTransport runs a test with a driver of each, side by side.

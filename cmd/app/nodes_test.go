@@ -134,7 +134,7 @@ func TestKillingTheServerLosesNothingThatWasAnswered(t *testing.T) {
 	var followers sync.WaitGroup
 	for _, sub := range all {
 		followers.Go(func() {
-			if err := sub.follow(t.Context(), func() string { return current.Load().url }, 80*time.Millisecond, over.Load); err != nil {
+			if err := sub.follow(t.Context(), func() string { return current.Load().url }, 100*time.Millisecond, 50, over.Load); err != nil {
 				t.Error(err)
 			}
 		})

@@ -18,7 +18,7 @@ import (
 // them is killed, or stopped, and started again.
 func TestClientsMoveBetweenNodes(t *testing.T) {
 	t.Parallel()
-	const orders, cutsEach = 120, 20
+	const orders, cutsEach = 120, 50
 	url := pgtest.Database(t)
 	stays := startProcess(t, serverSettings(t, url))
 	product := stays.openShop(t)
@@ -36,8 +36,7 @@ func TestClientsMoveBetweenNodes(t *testing.T) {
 		} {
 			all = append(all, sub)
 			wg.Go(func() {
-				enough := func() bool { return produced.Load() && sub.cuts >= cutsEach }
-				if err := sub.follow(t.Context(), either, 150*time.Millisecond, enough); err != nil {
+				if err := sub.follow(t.Context(), either, 100*time.Millisecond, cutsEach, produced.Load); err != nil {
 					t.Errorf("%s: %v", transport.name, err)
 				}
 			})

@@ -48,10 +48,10 @@ func subscribe(t *testing.T, d driver, name string, role domain.Role) *subscribe
 	}
 }
 
-// follow stays connected for a random while, again and again, until enough says that it is. The whiles are up to long,
-// half of that on average.
-func (s *subscriber) follow(ctx context.Context, server func() string, long time.Duration, enough func() bool) error {
-	for !enough() {
+// follow stays connected for a random while of up to long, again and again, until it was cut so many times and over says
+// that it may end. Who has been cut that often stays three times as long: on a slow machine the rest is not all connecting.
+func (s *subscriber) follow(ctx context.Context, server func() string, long time.Duration, cuts int, over func() bool) error {
+	for s.cuts < cuts || !over() {
 		conn, err := s.connect(ctx, server())
 		if err != nil {
 			if ctx.Err() != nil {
@@ -63,7 +63,11 @@ func (s *subscriber) follow(ctx context.Context, server func() string, long time
 		// the middle of the replay, or live.
 		var once sync.Once
 		cut := func() { once.Do(conn.cut) }
-		timer := time.AfterFunc(rand.N(long), cut)
+		stay := rand.N(long)
+		if s.cuts >= cuts {
+			stay *= 3
+		}
+		timer := time.AfterFunc(stay, cut)
 		for left := rand.IntN(60); left > 0; left-- {
 			if _, err = conn.next(ctx); err != nil {
 				break
@@ -182,8 +186,7 @@ func TestFiftyClientsMissNothing(t *testing.T) {
 		all[i] = subscribers(t, clients, transport.driver)
 		for _, sub := range all[i] {
 			wg.Go(func() {
-				enough := func() bool { return produced.Load() && sub.cuts >= cutsEach }
-				if err := sub.follow(t.Context(), func() string { return s.url }, time.Second, enough); err != nil {
+				if err := sub.follow(t.Context(), func() string { return s.url }, time.Second, cutsEach, produced.Load); err != nil {
 					t.Errorf("%s: %v", transport.name, err)
 				}
 			})
