@@ -78,7 +78,7 @@ for (const via of Object.keys(TRANSPORTS)) {
     for (const [what, user, event, data, code] of [
       ['the order of another customer', 'dora', 'join:order', () => order.id, 'forbidden'],
       ['the order of another courier', 'erin', 'join:order', () => order.id, 'forbidden'],
-      ['an order that does not exist', 'dora', 'join:order', () => randomUUID(), 'forbidden'],
+      ['an order that does not exist', 'dora', 'join:order', () => randomUUID(), 'not_found'],
       ['an id that is none', 'carl', 'join:order', () => '507f1f77bcf86cd799439011', 'invalid_request'],
       ['no id', 'carl', 'join:order', () => undefined, 'invalid_request'],
       ['a courier who carries nothing of the customer\'s', 'dora', 'join:delivery', () => 'dave', 'forbidden'],

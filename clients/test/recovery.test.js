@@ -194,8 +194,8 @@ test('a pid that is none, or of somebody else, recovers nothing and shows nothin
     await app.upTo(mark);
     assert.deepEqual(app.log.map(({ data }) => data.seq), [mark]);
   }
-  for (const auth of [{ pid: 7, offset: {} }, { offset: 'x' }, { lastSeq: 'x' }, { lastSeq: -1 }, { lastSeq: 1.5 }, 'text', ['list']]) {
-    const app = apps.open({ auth: typeof auth === 'string' || Array.isArray(auth) ? (give) => give(auth) : { token: shop.token('dora'), ...auth } });
+  for (const auth of [{ pid: 7, offset: {} }, { offset: 'x' }, { lastSeq: 'x' }, { lastSeq: -1 }, { lastSeq: 1.5 }, { log: 'x' }, { rooms: 'x' }]) {
+    const app = apps.open({ auth: { token: shop.token('dora'), ...auth } });
     // Refused or let in as somebody new, but never left hanging.
     await until(() => `an answer to ${JSON.stringify(auth)}`, () => app.connects.length > 0 || app.refusals.length > 0);
     assert.ok(!app.socket.recovered);
