@@ -3,6 +3,7 @@
 
 import { App, TRANSPORTS } from './apps.js';
 import { Proxy } from './proxy.js';
+import { expected } from './told.js';
 import { pause, until } from './until.js';
 
 /** How a phone knows where it was. */
@@ -88,6 +89,18 @@ export class Phone {
     clearTimeout(timer);
     return short || late > 0;
   }
+
+  get log() {
+    return this.app.log;
+  }
+
+  /** returns is how often it was back. */
+  get returns() {
+    return this.app.connects.length - 1;
+  }
+
+  /** wanted is what it has to be told of for these items of its feed. */
+  wanted = (items) => expected(items, { changed: this.role === 'admin' });
 
   /** lost says why the phone will never come back by itself, if so. */
   get lost() {
