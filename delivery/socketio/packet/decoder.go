@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -136,6 +137,10 @@ func namespaceOf(text []byte) (name string, rest []byte, err error) {
 	named, rest, _ := bytes.Cut(text, []byte{','})
 	if len(named) > longestNamespace {
 		return "", nil, fmt.Errorf("%w: the name of a namespace has more than %d bytes", ErrInvalid, longestNamespace)
+	}
+	// The name is said back to the client, and Engine.IO separates packets by such a character.
+	if bytes.ContainsFunc(named, unicode.IsControl) {
+		return "", nil, fmt.Errorf("%w: the name of a namespace has a control character", ErrInvalid)
 	}
 	if string(named) == Main {
 		return Main, rest, nil

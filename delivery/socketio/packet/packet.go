@@ -53,7 +53,8 @@ const Main = "/"
 // Packet is one packet of the protocol.
 type Packet struct {
 	Type Type
-	// Namespace begins with a slash and holds no comma. Empty is Main; a decoded packet has it always.
+	// Namespace begins with a slash and holds neither a comma nor a control character. Empty is Main; a decoded packet
+	// has it always.
 	Namespace string
 	// ID is the number of an acknowledgement: the one an Event asks for, or the one an Ack gives. Nil: none.
 	ID *uint64

@@ -85,6 +85,7 @@ func TestWhatIsNoPacketIsRefused(t *testing.T) {
 		`3[]`, `31`, `31{}`,
 		`4`, `4[]`, `41{}`,
 		`5["a"]`, `5-["a"]`, `5+1-["a"]`, `51["a"]`, `51-`, `61-["a"]`,
+		"0/\x1e", "0/a\nb,", "0/\u0085",
 		`2/` + strings.Repeat("n", 128) + `,["a"]`,
 	} {
 		if _, err := decode(&packet.Decoder{}, text); !errors.Is(err, packet.ErrInvalid) {
