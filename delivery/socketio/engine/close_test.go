@@ -166,7 +166,7 @@ func TestAWebSocketIsClosedWithTheCodeOfTheReason(t *testing.T) {
 	}{
 		"the server closes":  {expelled, func(_ *world, _ *websocket.Conn, p *peer) { p.session.Close(expelled) }, 1000},
 		"the client says so": {engine.ReasonClient, func(w *world, ws *websocket.Conn, _ *peer) { w.say(ws, "1") }, 1000},
-		"the client closes": {engine.ReasonClient, func(w *world, ws *websocket.Conn, _ *peer) {
+		"the client closes": {engine.ReasonClient, func(_ *world, ws *websocket.Conn, _ *peer) {
 			_ = ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1001, ""), time.Now().Add(time.Minute))
 		}, 1000},
 		"an unknown packet":      {engine.ReasonProtocol, func(w *world, ws *websocket.Conn, _ *peer) { w.say(ws, "abc") }, 1002},

@@ -19,6 +19,9 @@ type get struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when it has been answered
 	noopBy time.Time     // when it is answered at the latest, because of an upgrade; zero: never
+
+	answering bool // the client may have the answer already
+	followed  bool // and the next one waits
 }
 
 // poll answers a GET: with what there is to be sent, as soon as there is something.
@@ -26,7 +29,16 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	g := &get{kick: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
-	farewell, why := s.beginGet(g)
+	farewell, before, why := s.beginGet(g)
+	for before != nil {
+		select {
+		case <-before:
+		case <-r.Context().Done():
+			s.end(ReasonLost)
+			return
+		}
+		farewell, before, why = s.beginGet(g)
+	}
 	switch {
 	case why != nil:
 		s.server.refuse(w, why)
@@ -49,6 +61,7 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 		s.end(ReasonLost)
 		return
 	}
+	s.answers(g)
 	if err := s.server.answer(w, b.payload); err != nil {
 		s.end(lostOf(err))
 		return
@@ -66,8 +79,9 @@ func lostOf(err error) Reason {
 	return ReasonLost
 }
 
-// beginGet makes g the session's poll. farewell says that all it gets is the answer to a goodbye.
-func (s *Session) beginGet(g *get) (farewell bool, why *refusal) {
+// beginGet makes g the session's poll. farewell says that all it gets is the answer to a goodbye. While the poll before
+// is being answered, which the client may see sooner than we do, it answers what to wait for.
+func (s *Session) beginGet(g *get) (farewell bool, before <-chan struct{}, why *refusal) {
 	s.mu.Lock()
 	now := time.Now()
 	last := s.watch(now)
@@ -80,6 +94,9 @@ func (s *Session) beginGet(g *get) (farewell bool, why *refusal) {
 		why = errSession
 	case s.transport != Polling:
 		why = errRequest
+	case s.get != nil && s.get.answering && !s.get.followed:
+		s.get.followed = true
+		before = s.get.done
 	case s.get != nil: // one at a time, or there is no order (Engine.IO protocol 4, "Receiving data")
 		why, last = errRequest, s.endLocked(ReasonProtocol)
 	default:
@@ -92,7 +109,14 @@ func (s *Session) beginGet(g *get) (farewell bool, why *refusal) {
 	if last {
 		s.leave()
 	}
-	return farewell, why
+	return farewell, before, why
+}
+
+// answers says that g is being answered.
+func (s *Session) answers(g *get) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.answering = true
 }
 
 func (s *Session) endGet(g *get) {
@@ -161,13 +185,14 @@ func (s *Server) answer(w http.ResponseWriter, payload []byte) error {
 	const piece = 16 << 10
 	header := w.Header()
 	header.Set("Content-Type", "text/plain; charset=UTF-8")
+	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Length", strconv.Itoa(len(payload)))
 	header.Set("Cache-Control", "no-store")
 	rc := http.NewResponseController(w)
 	for len(payload) > 0 {
 		n := min(len(payload), piece)
 		_ = rc.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout))
-		if _, err := w.Write(payload[:n]); err != nil {
+		if _, err := w.Write(payload[:n]); err != nil { //nolint:gosec // it is plain text, and not to be taken for anything else
 			return err
 		}
 		if err := rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {

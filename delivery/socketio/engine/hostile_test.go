@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -143,7 +144,9 @@ func TestAPollOutlivesTheServersTimeToRead(t *testing.T) {
 	t.Cleanup(func() {
 		w.stop()
 		_ = web.Close()
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 	w.url = "http://" + listener.Addr().String()
 	sid, p := w.open()

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/orderlog/orderlog/delivery/socketio/engine"
@@ -99,6 +100,50 @@ func TestASecondPollEndsTheSession(t *testing.T) {
 	if status, body := w.poll(sid); status != 400 || codeOf(t, body) != 1 {
 		t.Errorf("a poll of the ended session was answered %d %s", status, body)
 	}
+}
+
+// slowWriter is a client whose answer is held on the way.
+type slowWriter struct {
+	*httptest.ResponseRecorder
+	writing chan struct{}
+	goOn    chan struct{}
+}
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	close(w.writing)
+	<-w.goOn
+	return w.ResponseRecorder.Write(p)
+}
+
+func TestAPollMayFollowWhileTheOneBeforeIsBeingAnswered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newHandler(t, nil, nil)
+		p := w.begin()
+		p.send("first")
+		slow := &slowWriter{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+		first, second := make(chan struct{}), make(chan answer, 1)
+		go func() {
+			defer close(first)
+			w.server.ServeHTTP(slow, httptest.NewRequest("GET", "/?EIO=4&transport=polling&sid="+p.session.ID(), nil))
+		}()
+		<-slow.writing
+		go func() { second <- w.call("GET", p.session.ID(), "") }()
+		synctest.Wait()
+		p.send("second")
+		synctest.Wait()
+		select {
+		case got := <-second:
+			t.Errorf("the second poll was answered %v before the first", got)
+		default:
+		}
+		close(slow.goOn)
+		<-first
+		if got := <-second; got != (answer{200, "4second"}) || slow.Body.String() != "4first" {
+			t.Errorf("the polls were answered %q and %v", slow.Body, got)
+		}
+		w.stop()
+	})
 }
 
 func TestASecondPayloadEndsTheSession(t *testing.T) {

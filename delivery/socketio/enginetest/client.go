@@ -58,9 +58,8 @@ type Client struct {
 	opts   Options
 	server string
 	sid    string
-	ctx    func() context.Context // of the client's own requests
-	cancel context.CancelFunc
-	idle   func() // closes connections that wait
+	cancel context.CancelFunc // ends the client's own requests
+	idle   func()             // closes connections that wait
 
 	messages chan Message
 	done     chan struct{} // closed when nothing more can come
@@ -68,8 +67,10 @@ type Client struct {
 	pause    chan pause    // asks the poller to stop between two polls
 
 	sending sync.Mutex      // one payload at a time
-	socket  *websocket.Conn // nil: it polls. Written under sending, by one goroutine
-	opened  *websocket.Conn // of an upgrade that was not completed
+	socket  *websocket.Conn // nil: it polls. Guarded by sending
+
+	mu     sync.Mutex
+	opened []*websocket.Conn
 }
 
 var errAbandoned = errors.New("enginetest: the client was stopped on its way")
@@ -90,7 +91,6 @@ func Dial(ctx context.Context, server string, opts Options) (*Client, error) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c := &Client{
 		opts: opts, server: strings.TrimSuffix(server, "/"), cancel: cancel, idle: idle,
-		ctx:      func() context.Context { return own },
 		messages: make(chan Message, waiting), done: make(chan struct{}), pause: make(chan pause),
 	}
 	if err := c.open(ctx); err != nil {
@@ -99,7 +99,7 @@ func Dial(ctx context.Context, server string, opts Options) (*Client, error) {
 		return nil, err
 	}
 	if opts.Until == All {
-		go c.run()
+		go c.run(own, c.socket)
 	} else {
 		c.err = errAbandoned
 		close(c.done)
@@ -197,6 +197,9 @@ func (c *Client) request(ctx context.Context, method, payload string) (string, e
 func (c *Client) dialSocket(ctx context.Context) (*websocket.Conn, error) {
 	socket, answer, err := websocket.DefaultDialer.DialContext(ctx, c.address("ws", WebSocket), c.opts.Header)
 	if err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.opened = append(c.opened, socket)
 		return socket, nil
 	}
 	if answer == nil {

@@ -3,10 +3,11 @@ package enginetest
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gorilla/websocket"
 )
@@ -21,9 +22,8 @@ type pause struct {
 }
 
 // run takes what the server sends until nothing more can come.
-func (c *Client) run() {
+func (c *Client) run(ctx context.Context, socket *websocket.Conn) {
 	defer close(c.done)
-	socket := c.socket
 	for socket == nil && c.err == nil {
 		select {
 		case p := <-c.pause:
@@ -33,11 +33,11 @@ func (c *Client) run() {
 		default:
 		}
 		var payload string
-		if payload, c.err = c.request(c.ctx(), "GET", ""); c.err != nil {
+		if payload, c.err = c.request(ctx, http.MethodGet, ""); c.err != nil {
 			break
 		}
 		for text := range strings.SplitSeq(payload, separator) {
-			if c.err = c.take(text); c.err != nil {
+			if c.err = c.take(ctx, text); c.err != nil {
 				break
 			}
 		}
@@ -50,9 +50,9 @@ func (c *Client) run() {
 		case err != nil:
 			c.err = err
 		case kind == websocket.BinaryMessage:
-			c.err = c.deliver(Message{Binary: true, Data: data})
+			c.err = c.deliver(ctx, Message{Binary: true, Data: data})
 		default:
-			c.err = c.take(string(data))
+			c.err = c.take(ctx, string(data))
 		}
 	}
 	if socket != nil {
@@ -61,18 +61,18 @@ func (c *Client) run() {
 }
 
 // take serves a packet.
-func (c *Client) take(text string) error {
+func (c *Client) take(ctx context.Context, text string) error {
 	switch {
 	case strings.HasPrefix(text, "4"):
-		return c.deliver(Message{Data: []byte(text[1:])})
+		return c.deliver(ctx, Message{Data: []byte(text[1:])})
 	case strings.HasPrefix(text, "b"):
 		data, err := base64.StdEncoding.DecodeString(text[1:])
 		if err != nil {
 			return err
 		}
-		return c.deliver(Message{Binary: true, Data: data})
+		return c.deliver(ctx, Message{Binary: true, Data: data})
 	case text == "2":
-		return c.write(c.ctx(), "3")
+		return c.write(ctx, "3")
 	case text == "1":
 		return io.EOF
 	case text == "6":
@@ -81,12 +81,12 @@ func (c *Client) take(text string) error {
 	return fmt.Errorf("the server sent %q", text)
 }
 
-func (c *Client) deliver(m Message) error {
+func (c *Client) deliver(ctx context.Context, m Message) error {
 	select {
 	case c.messages <- m:
 		return nil
-	case <-c.ctx().Done():
-		return c.ctx().Err()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -120,10 +120,7 @@ func (c *Client) Post(ctx context.Context, payload string) error {
 }
 
 func (c *Client) post(ctx context.Context, payload string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(c.ctx(), cancel)()
-	answer, err := c.request(ctx, "POST", payload)
+	answer, err := c.request(ctx, http.MethodPost, payload)
 	if err == nil && answer != "ok" {
 		err = fmt.Errorf("a payload was answered %q", answer)
 	}
@@ -158,7 +155,6 @@ func (c *Client) Next(ctx context.Context) (Message, error) {
 func (c *Client) Upgrade(ctx context.Context) error {
 	socket, err := c.dialSocket(ctx)
 	if err != nil || c.opts.Until == Socket {
-		c.opened = socket
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = socket.Close() })
@@ -179,7 +175,6 @@ func (c *Client) upgrade(ctx context.Context, socket *websocket.Conn) error {
 		err = fmt.Errorf("the probe was answered %q", answer)
 	}
 	if err != nil || c.opts.Until == Probe {
-		c.opened = socket
 		return err
 	}
 	p := pause{paused: make(chan struct{}), resume: make(chan *websocket.Conn, 1)}
@@ -201,26 +196,23 @@ func (c *Client) upgrade(ctx context.Context, socket *websocket.Conn) error {
 	return nil
 }
 
-// Cut ends the client without a goodbye.
+// Cut ends the client without a goodbye. What is being sent is not waited for.
 func (c *Client) Cut() {
 	c.cancel()
-	c.sending.Lock()
-	for _, socket := range []*websocket.Conn{c.socket, c.opened} {
-		if socket != nil {
-			_ = socket.Close()
-		}
+	c.mu.Lock()
+	for _, socket := range c.opened {
+		_ = socket.Close()
 	}
-	c.sending.Unlock()
+	c.mu.Unlock()
 	<-c.done
 	c.idle()
 }
 
 // Close says goodbye and ends the client.
 func (c *Client) Close() error {
-	err := c.write(c.ctx(), "1")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := c.write(ctx, "1")
 	c.Cut()
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
 	return err
 }
