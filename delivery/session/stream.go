@@ -41,15 +41,11 @@ func (x *Session) Due() time.Time {
 // which it may be called again.
 func (x *Session) Next(ctx context.Context, limit int, now time.Time) (Told, error) {
 	for {
-		if at := x.Expires(); !at.IsZero() && !now.Before(at) {
-			return Told{}, errTokenExpired
+		t, done, err := x.Take(limit, now)
+		if done {
+			return t, err
 		}
-		if r := x.resync; r != nil {
-			x.resync = nil
-			x.told(r.Seq, now)
-			return Told{Resync: r}, nil
-		}
-		b, err := x.poll(ctx, limit)
+		b, err := x.read(ctx, limit)
 		switch {
 		case errors.Is(err, delivery.ErrExpired):
 			if err := x.startOver(ctx); err != nil {
@@ -61,38 +57,61 @@ func (x *Session) Next(ctx context.Context, limit int, now time.Time) (Told, err
 		case err != nil:
 			return Told{}, err
 		}
-		switch {
-		case len(b.Left) > 0:
-			return Told{Left: b.Left}, nil
-		case len(b.Frames) > 0:
-			prev := x.prev
-			x.told(b.Frames[len(b.Frames)-1].Seq, now)
-			return Told{Frames: b.Frames, Prev: prev}, nil
-		case b.CaughtUp:
-			if x.announce {
-				x.announce = false // once: falling back later is our own affair
-				x.told(b.Position, now)
-				return Told{CaughtUp: &Position{b.Position}}, nil
-			}
-		case !now.Before(x.checkpointAt):
-			seq := max(x.prev, x.sub.Position())
-			x.told(seq, now)
-			return Told{Checkpoint: &Position{seq}}, nil
-		case err == nil:
-			return Told{}, nil
+		if t, ok := x.tell(b, now); ok {
+			return t, nil
 		}
 	}
 }
 
-// poll asks the subscription, and lets it read from the database until something else is due.
-func (x *Session) poll(ctx context.Context, limit int) (delivery.Batch, error) {
-	b, done, err := x.sub.Take(limit)
-	if done || err != nil {
-		return b, err
+// Take is Next that never waits. It is not done when the database has to be read for what is next: write what is
+// gathered before Next is called.
+func (x *Session) Take(limit int, now time.Time) (t Told, done bool, _ error) {
+	if at := x.Expires(); !at.IsZero() && !now.Before(at) {
+		return Told{}, true, errTokenExpired
 	}
+	if r := x.resync; r != nil {
+		x.resync = nil
+		x.told(r.Seq, now)
+		return Told{Resync: r}, true, nil
+	}
+	for {
+		b, done, err := x.sub.Take(limit)
+		if !done || err != nil {
+			return Told{}, done, err
+		}
+		if t, ok := x.tell(b, now); ok {
+			return t, true, nil
+		}
+	}
+}
+
+// read asks the subscription, which may read from the database until something else is due.
+func (x *Session) read(ctx context.Context, limit int) (delivery.Batch, error) {
 	ctx, cancel := context.WithDeadline(ctx, x.Due())
 	defer cancel()
 	return x.sub.Poll(ctx, limit)
+}
+
+// tell says what a batch is to the client. It answers false for one that is nothing to it, behind which there may be more.
+func (x *Session) tell(b delivery.Batch, now time.Time) (t Told, ok bool) {
+	switch {
+	case len(b.Left) > 0:
+		t.Left = b.Left
+	case len(b.Frames) > 0:
+		t.Prev, t.Frames = x.prev, b.Frames
+		x.told(b.Frames[len(b.Frames)-1].Seq, now)
+	case b.CaughtUp && !x.announce:
+		return t, false
+	case b.CaughtUp:
+		x.announce = false // once: falling back later is our own affair
+		x.told(b.Position, now)
+		t.CaughtUp = &Position{b.Position}
+	case !now.Before(x.checkpointAt):
+		seq := max(x.prev, x.sub.Position())
+		x.told(seq, now)
+		t.Checkpoint = &Position{seq}
+	}
+	return t, true
 }
 
 // startOver goes on after retention has dropped what was still to come.

@@ -88,6 +88,9 @@ func TestReadingDoesNotKeepBackWhatIsDue(t *testing.T) {
 	}()
 	defer func() { close(stuck); <-first }()
 	<-reading
+	if n, done, err := x.Take(10, time.Now()); !n.Empty() || done || err != nil {
+		t.Errorf("without waiting it is told %v, %v, %v", spell(n), done, err)
+	}
 	n, err := Told{}, error(nil)
 	for n.Empty() && err == nil {
 		n, err = x.Next(t.Context(), 10, time.Now())
@@ -144,10 +147,11 @@ func TestNextEndsWithItsContextAndItsSession(t *testing.T) {
 	w := run(t, func(_ *Config, h *delivery.Config) { h.RingFrames = 1 }, func(f *deliverytest.Feed) { f.Add("all"); f.Add("all") })
 	x := w.open("ann", domain.RoleCustomer, Start{LastSeq: at(0)})
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	w.feed.OnRead(func() error { cancel(); return errors.New("it was cut off") })
 	if _, err := x.Next(ctx, 10, time.Now()); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
+	w.feed.OnRead(nil)
 	wantTold(t, x, "0<1 1<2 caught_up:2")
 	x.Close()
 	x.Close()

@@ -166,12 +166,15 @@ func (w *writer) closeFor(code domain.Code) {
 
 // gatherEvents puts what the session is told next into the wire. It answers true when it has to be asked again.
 func (w *writer) gatherEvents(ctx context.Context, now time.Time) (again bool) {
-	// Catching up may wait for the database, but not beyond the time that something else is due.
-	ctx, cancel := context.WithDeadline(ctx, w.nextOwn())
-	defer cancel()
 	for w.wire.Len() < fullBuffer || w.first {
 		w.first = false
-		t, err := w.session.Next(ctx, pollFrames, now)
+		t, done, err := w.session.Take(pollFrames, now)
+		if !done {
+			if w.wire.Len() > 0 {
+				return true // what there is goes out before the database is asked
+			}
+			t, err = w.read(ctx, now)
+		}
 		switch {
 		case errors.Is(err, context.DeadlineExceeded):
 			return true
@@ -187,6 +190,13 @@ func (w *writer) gatherEvents(ctx context.Context, now time.Time) (again bool) {
 		w.tell(t)
 	}
 	return true
+}
+
+// read catches up. It may wait for the database, but not beyond the time that something else is due.
+func (w *writer) read(ctx context.Context, now time.Time) (session.Told, error) {
+	ctx, cancel := context.WithDeadline(ctx, w.nextOwn())
+	defer cancel()
+	return w.session.Next(ctx, pollFrames, now)
 }
 
 // tell puts something that the client is told into the wire.
