@@ -152,7 +152,6 @@ func (p *peer) accept(ctx context.Context, s *Socket, app Application) error {
 	}
 	text := packet.Append(nil, packet.Packet{Type: packet.Connect, Namespace: s.namespace, Data: data})
 	p.mu.Lock()
-	p.lonely.Stop()
 	s.state = open
 	p.queue = append(p.queue, outgoing{socket: s, text: text, slot: true})
 	p.queue = append(p.queue, s.held...)

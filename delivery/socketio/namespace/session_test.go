@@ -202,6 +202,8 @@ func TestASessionWithoutANamespaceEnds(t *testing.T) {
 				cl.say("0/random")
 				cl.hear(`4/random,`)
 			}
+			cl.say("1", "0/random", "0") // the time begins anew when it leaves
+			cl.hear(`4/random,`, "0{")
 		})
 	}
 }
