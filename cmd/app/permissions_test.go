@@ -164,6 +164,8 @@ var permissions = map[string]permission{
 	"GET /api/v1/audit/checkpoint":         {adminsMay(200), at("/api/v1/audit/checkpoint?min_seq=1", nil)},
 
 	"GET /api/v1/feed":           {anyUserMay(200), at("/api/v1/feed", nil)},
+	"GET /api/v1/events":         {anyUserMay(200), at("/api/v1/events", nil)},
+	"POST /api/v1/events/ticket": {anyUserMay(201), at("/api/v1/events/ticket", nil)},
 	"GET /api/v1/socket/status":  {adminsMay(200), at("/api/v1/socket/status", nil)},
 	"GET /api/v1/metrics/socket": {adminsMay(200), at("/api/v1/metrics/socket", nil)},
 }

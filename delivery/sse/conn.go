@@ -3,20 +3,25 @@ package sse
 import (
 	"context"
 	"net"
+	"time"
 )
 
 type connKey struct{}
 
-// ConnContext is for http.Server's field of that name: it lets a Handler bound what the kernel keeps for a stream. The
-// stream works without.
+// ConnContext is for http.Server's field of that name: it lets a Handler bound what the kernel keeps for a stream, and for
+// how long it keeps one whose client is gone without a word. Streams work without.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// bound bounds the send buffer of the connection below a request. The kernel would let it grow to several megabytes,
-// which a client that reads slowly would fill before anybody notices.
-func bound(ctx context.Context, bytes int) {
-	if c, ok := ctx.Value(connKey{}).(interface{ SetWriteBuffer(bytes int) error }); ok {
-		_ = c.SetWriteBuffer(bytes) // a connection that is broken shows at the first write
+// bound bounds the send buffer of the connection below a request, which the kernel would let grow to several megabytes,
+// and the time for which it sends again what nobody acknowledges, which would be a quarter of an hour.
+func bound(ctx context.Context, buffer int, gone time.Duration) {
+	c, ok := ctx.Value(connKey{}).(*net.TCPConn)
+	if !ok {
+		return
 	}
+	// A connection that is broken shows at the first write.
+	_ = c.SetWriteBuffer(buffer)
+	_ = giveUpAfter(c, gone)
 }

@@ -50,6 +50,9 @@ type Config struct {
 	// SocketBuffer bounds what the kernel keeps for a client that reads slowly, where the server has ConnContext.
 	// Zero: 128 KiB.
 	SocketBuffer int
+	// GoneTimeout is after how long a client that acknowledges nothing is given up, where the server has ConnContext, on
+	// Linux. Elsewhere the kernel decides. Zero: 90 s.
+	GoneTimeout time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -65,6 +68,7 @@ func (c Config) withDefaults() Config {
 	byDefault(&c.CloseTimeout, 3*time.Second)
 	byDefault(&c.ReconnectSpread, 5*time.Second)
 	byDefault(&c.SocketBuffer, 128<<10)
+	byDefault(&c.GoneTimeout, 90*time.Second)
 	return c
 }
 

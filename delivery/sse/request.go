@@ -104,12 +104,17 @@ func checkRooms(rooms []string, most int) error {
 		return domain.Invalid(paramRoom, "must be given at most %d times", most)
 	}
 	for _, name := range rooms {
-		order, isOrder := strings.CutPrefix(name, "order:")
-		agent, isAgent := strings.CutPrefix(name, "delivery:")
-		_, err := uuid.Parse(order)
-		if !(isOrder && err == nil) && !(isAgent && domain.CheckLine(paramRoom, agent, 1, domain.MaxUserID) == nil) {
+		if !isRoom(name) {
 			return domain.Invalid(paramRoom, "must be order:ID or delivery:AGENT, with the order's UUID or the agent's user id")
 		}
 	}
 	return nil
+}
+
+func isRoom(name string) bool {
+	if agent, ok := strings.CutPrefix(name, "delivery:"); ok {
+		return domain.CheckLine(paramRoom, agent, 1, domain.MaxUserID) == nil
+	}
+	order, ok := strings.CutPrefix(name, "order:")
+	return ok && uuid.Validate(order) == nil
 }

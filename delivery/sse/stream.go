@@ -49,7 +49,7 @@ func (st *stream) begin(ctx context.Context) {
 	st.h.begun()
 	st.ended = endedClientLeft                  // unless it turns out otherwise
 	_ = st.control.SetReadDeadline(time.Time{}) // at the server's, the request would be given up
-	bound(ctx, st.h.cfg.SocketBuffer)
+	bound(ctx, st.h.cfg.SocketBuffer, st.h.cfg.GoneTimeout)
 	setHeaders(st.w.Header())
 	st.w.WriteHeader(http.StatusOK)
 }
