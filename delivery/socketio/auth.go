@@ -37,7 +37,7 @@ func decodeCredentials(raw json.RawMessage) (credentials, error) {
 	}
 	c := credentials{lastSeq: d.LastSeq, rooms: d.Rooms, pid: text(d.PID), offset: text(d.Offset)}
 	if d.Token != nil {
-		c.token = strings.TrimSpace(*d.Token)
+		c.token = *d.Token
 	}
 	if d.Log != nil {
 		c.log = *d.Log

@@ -67,6 +67,9 @@ func TestACursorThatCannotBeResumedIsToldAndBeginsAnew(t *testing.T) {
 			if h := c.expect("resync"); h.data.Reason != reason || h.at == "" || c.recovered {
 				t.Errorf("got %s, recovered %v", h.raw, c.recovered)
 			}
+			if h := c.ask("register"); slices.Contains(h.data.Channels, projections.ChannelOrder(deliverytest.Order1)) {
+				t.Errorf("it is in the rooms of another connection: %s", h.raw)
+			}
 		})
 	}
 }

@@ -158,7 +158,9 @@ func TestARoomThatIsJoinedAgainAtOnceIsRemembered(t *testing.T) {
 	c.ask("join:order", deliverytest.Order1)
 	w.end(room, "dan")
 	parttest.Await(t, "the room to be forgotten", slow.asked)
+	received := n.handler.Stats().Engine.Received
 	c.emit("join:order", deliverytest.Order1)
+	parttest.Eventually(t, "the join", func() bool { return n.handler.Stats().Engine.Received > received })
 	close(slow.goOn)
 	c.expect("left")
 	c.ask("ping")
