@@ -86,6 +86,9 @@ func TestLateRepeatedAndUnknownAcknowledgementsAreIgnored(t *testing.T) {
 	if got := parttest.Await(t, "the end of the wait", answer); !errors.Is(got.err, context.Canceled) {
 		t.Errorf("got %s, %v", got.args, got.err)
 	}
+	if n := a.socket.Unacknowledged(); n != 0 {
+		t.Errorf("%d acknowledgements are still waited for", n)
+	}
 	l.send(`31["late"]`, `2["still here"]`)
 }
 
