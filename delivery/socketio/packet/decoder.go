@@ -142,9 +142,6 @@ func namespaceOf(text []byte) (name string, rest []byte, err error) {
 	if bytes.ContainsFunc(named, unicode.IsControl) {
 		return "", nil, fmt.Errorf("%w: the name of a namespace has a control character", ErrInvalid)
 	}
-	if string(named) == Main {
-		return Main, rest, nil
-	}
 	return string(named), rest, nil
 }
 
