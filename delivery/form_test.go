@@ -18,18 +18,22 @@ func TestAFormIsMadeOnceForAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	size := f.Size()
-	encode := func(f *Frame) []byte { return append(make([]byte, 0, 64), "seq "+strconv.FormatInt(f.Seq, 10)...) }
 	got := make([][]byte, 8)
-	var wg sync.WaitGroup
+	var wg, asked sync.WaitGroup
+	asked.Add(len(got))
+	encode := func(f *Frame) []byte {
+		asked.Done()
+		asked.Wait() // all are asked before one has answered
+		return append(make([]byte, 0, 64), "seq "+strconv.FormatInt(f.Seq, 10)...)
+	}
 	for i := range got {
 		wg.Go(func() { got[i] = f.Form(testForm, encode) })
 	}
 	wg.Wait()
 	for _, b := range got {
-		if string(b) != "seq 7" || &b[0] != &got[0][0] {
-			t.Errorf("got %q, or more than one", b)
+		if string(b) != "seq 7" || &b[0] != &got[0][0] || cap(b) != len(b) {
+			t.Errorf("got %q, or more than one, or one that can be appended to", b)
 		}
-		_ = append(b, "spoiled"...)
 	}
 	made := f.Form(testForm, func(*Frame) []byte { t.Error("it is made again"); return nil })
 	if !bytes.Equal(made, got[0]) {

@@ -21,7 +21,7 @@ var room1 = projections.ChannelOrder(deliverytest.Order1)
 func TestAnAnonymousClientIsToldWhatIsForAll(t *testing.T) {
 	t.Parallel()
 	w := run(t, nil, func(f *deliverytest.Feed) { f.Add("all"); f.Add("user:"); f.Add("role:"); f.Add(room1); f.Add("all") })
-	x, err := w.service.OpenAnonymous(t.Context(), Start{LastSeq: at(0), Rooms: []string{room1, "delivery:dora"}})
+	x, err := w.service.OpenAnonymous(t.Context(), Start{LastSeq: at(0), Rooms: []string{room1, "delivery:broken"}})
 	if err != nil {
 		t.Fatal(err)
 	}

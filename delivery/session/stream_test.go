@@ -30,6 +30,21 @@ func TestACursorIsReplayedThenCaughtUpThenLive(t *testing.T) {
 	wantTold(t, live, "6<7")
 }
 
+func TestFallingBackIsNotTold(t *testing.T) {
+	t.Parallel()
+	w := run(t, func(_ *Config, h *delivery.Config) { h.QueueFrames = 2 }, func(f *deliverytest.Feed) { f.Add("all") })
+	x := w.open("ann", domain.RoleCustomer, Start{LastSeq: at(0)})
+	wantTold(t, x, "0<1 caught_up:1")
+	for range 5 {
+		w.feed.Add("all")
+	}
+	w.reach(6)
+	wantTold(t, x, "1<2 2<3 3<4 4<5 5<6")
+	if w.hub.Stats().Overflows == 0 {
+		t.Error("it has not fallen back")
+	}
+}
+
 func TestACursorThatCannotBeResumedIsToldFirst(t *testing.T) {
 	t.Parallel()
 	w := run(t, nil, func(f *deliverytest.Feed) { f.Add("all"); f.Add("all"); f.Add("all"); f.Drop(2) })
@@ -161,8 +176,8 @@ func TestNextEndsWithItsContextAndItsSession(t *testing.T) {
 }
 
 // Thousands of connections are idle most of the time.
-func TestAskingAnIdleSessionCostsNoMemory(t *testing.T) {
-	w := run(t, nil, nil) // not parallel: what others allocate would be counted
+func TestAskingAnIdleSessionCostsNoMemory(t *testing.T) { //nolint:paralleltest // what others allocate would be counted
+	w := run(t, nil, nil)
 	x := w.open("ann", domain.RoleCustomer, Start{})
 	wantTold(t, x, "")
 	now := time.Now()

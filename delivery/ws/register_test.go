@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +97,20 @@ func TestCursorThatCannotBeResumedIsToldSo(t *testing.T) {
 			s.feed.Add("all")
 			c.expectEvents(10, 11)
 		})
+	}
+}
+
+func TestResyncComesBeforeWhatWasAskedMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := serve(t, options{})
+	say := fmt.Sprintf(`{"event":"register","data":{"token":%q,"lastSeq":9}}`, token("ann", domain.RoleCustomer, time.Hour)) +
+		strings.Repeat("\n"+`{"event":"ping"}`, 20)
+	for range 10 {
+		c := s.dial(t, nil, V1Batch)
+		c.say("%s", say)
+		c.expect("registered")
+		c.expect("resync")
+		c.expect("pong")
 	}
 }
 
