@@ -114,12 +114,23 @@ func TestCloseOfASlowWebSocketIsBounded(t *testing.T) {
 func TestAWebSocketThatIsNotReadEndsItsSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *engine.Config) {
-		c.WriteTimeout, c.CloseTimeout = 100*time.Millisecond, 100*time.Millisecond
+		c.WriteTimeout, c.CloseTimeout = 100*time.Millisecond, 30*time.Second
 	}, nil)
-	_ = w.socket("")
+	ws := w.socket("")
 	p := w.peer()
-	p.send(strings.Repeat("x", 32<<20))
+	const size = 32 << 20 // more than the kernel takes
+	p.send(strings.Repeat("x", size))
 	w.ended(p, engine.ReasonSlow)
+	// When it reads at last, the frame that was stuck is whole, and the end comes behind it.
+	if _, open, err := ws.ReadMessage(); err != nil || open[0] != '0' {
+		t.Fatalf("read %.20q, %v", open, err)
+	}
+	if _, text, err := ws.ReadMessage(); err != nil || len(text) != size+1 {
+		t.Fatalf("read %d bytes, %v", len(text), err)
+	}
+	if code := w.hearClose(ws); code != websocket.ClosePolicyViolation {
+		t.Errorf("closed with %d", code)
+	}
 }
 
 func TestAnEndlessPeerCannotKeepASessionOpen(t *testing.T) {

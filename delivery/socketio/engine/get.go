@@ -48,8 +48,6 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.endGet(g)
-	// The server's own bound is for requests that are sent slowly; this one is answered slowly.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	b := &Batch{}
 	defer b.free()
 	closing, why := s.collect(ctx, r, g, b)

@@ -77,8 +77,7 @@ func (s *Session) receiveBody(ctx context.Context, p *post, w http.ResponseWrite
 }
 
 func (s *Session) receivePackets(ctx context.Context, w http.ResponseWriter, r *http.Request) *refusal {
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(s.server.cfg.ReadTimeout))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.server.cfg.ReadTimeout))
 	limit := s.server.cfg.MaxPayload
 	if r.ContentLength > int64(limit) {
 		s.end(ReasonTooLarge)
@@ -98,7 +97,6 @@ func (s *Session) receivePackets(ctx context.Context, w http.ResponseWriter, r *
 		s.end(ReasonTooLarge)
 		return errTooLarge
 	}
-	_ = rc.SetReadDeadline(time.Time{}) // it was read; what follows takes the peer's time
 	packets, err := newPayload(body)
 	if err != nil {
 		s.end(ReasonProtocol)
