@@ -51,15 +51,17 @@ func TestANodeThatStopsAsksItsClientsBack(t *testing.T) {
 	s.asks(t, "", "Authorization: Bearer "+token("ann", domain.RoleCustomer, time.Hour)).refusedWith(503, "unavailable")
 }
 
+// manyEvents of 16 KiB are more than fits on the way to a client.
+const manyEvents = 120
+
 // stuck opens a stream whose client reads nothing, and waits until nothing more gets through.
 func (s *server) stuck(t *testing.T) *client {
 	t.Helper()
 	c := s.listen(t, "ann", domain.RoleCustomer, "?lastSeq=0")
-	const events = 300
-	for range events {
+	for range manyEvents {
 		s.feed.AddSized(16<<10, "all")
 	}
-	s.reach(t, events)
+	s.reach(t, manyEvents)
 	var before delivery.Stats
 	eventually(t, "the client is behind", func() bool {
 		now := s.hub.Stats()
@@ -152,12 +154,12 @@ func TestAClientThatReadsNothingIsLetGo(t *testing.T) {
 			}
 		}
 	}
-	if got == 0 || got == 300 {
+	if got == 0 || got == manyEvents {
 		t.Fatalf("it got %d", got)
 	}
 	again := s.back(t, c.lastID, "?lastSeq=0")
 	again.expect("registered")
-	for got < 300 {
+	for got < manyEvents {
 		got++
 		again.expectEvents(got)
 	}
@@ -171,7 +173,7 @@ func TestAClientThatReadsSlowlyLosesNothing(t *testing.T) {
 	})
 	c := s.stuck(t)
 	c.expect("registered")
-	for seq := int64(1); seq <= 300; seq++ {
+	for seq := int64(1); seq <= manyEvents; seq++ {
 		e := c.hear()
 		if e.name == "caught_up" { // at what there was when it came
 			e = c.hear()

@@ -30,7 +30,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-const patience = 10 * time.Second // with what must come
+const patience = 20 * time.Second // with what must come next
 
 // verifier takes tokens that are USER|ROLE|EXPIRY in Unix milliseconds.
 type verifier struct{}
@@ -258,6 +258,7 @@ type client struct {
 	*testing.T
 	*reader
 	answer *http.Response
+	late   *time.Timer // cuts what waits for too long
 	cut    context.CancelFunc
 }
 
@@ -276,7 +277,7 @@ func (s *server) asks(t *testing.T, query string, headers ...string) *client {
 			r.Method = h
 		}
 	}
-	late := time.AfterFunc(patience, cut) // what is read later fails
+	late := time.AfterFunc(patience, cut)
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: smallDial}}
 	answer, err := c.Do(r)
 	if err != nil {
@@ -287,7 +288,7 @@ func (s *server) asks(t *testing.T, query string, headers ...string) *client {
 		cut()
 		_ = answer.Body.Close()
 	})
-	return &client{T: t, reader: newReader(answer.Body), answer: answer, cut: cut}
+	return &client{T: t, reader: newReader(answer.Body), answer: answer, late: late, cut: cut}
 }
 
 // smallDial connects with little room for what is not read yet.
@@ -329,6 +330,9 @@ func (c *client) refusedWith(status int, code string) string {
 
 func (c *client) hear() event {
 	c.Helper()
+	if c.late != nil {
+		c.late.Reset(patience)
+	}
 	e, err := c.next()
 	if err != nil {
 		c.Fatalf("read: %v", err)
