@@ -8,6 +8,7 @@ import (
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/domain/courier"
 	"github.com/orderlog/orderlog/domain/order"
+	"github.com/orderlog/orderlog/eventstore"
 )
 
 // MayFollow tells whether an actor may be told what becomes of an order: its customer, the courier it is
@@ -51,7 +52,7 @@ func (s *Service) MayFollowCourier(ctx context.Context, actor Actor, agentID str
 	return 0, false, nil
 }
 
-// carriesFor tells whether a courier carries an order of a customer, and a seq at which it did already.
+// carriesFor tells whether a courier carries an order of a customer, and since which seq.
 func (s *Service) carriesFor(ctx context.Context, agentID, customerID string) (since int64, ok bool, err error) {
 	stream := courierStream(agentID)
 	last, err := s.newest(ctx, stream)
@@ -70,12 +71,22 @@ func (s *Service) carriesFor(ctx context.Context, agentID, customerID string) (s
 	if current == nil {
 		return 0, false, nil
 	}
-	o, err := load(ctx, s, orderStream(*current), order.Order{})
+	streams, err := s.read(ctx, []eventstore.StreamID{orderStream(*current)})
 	if err != nil {
 		return 0, false, err
 	}
+	events := streams[orderStream(*current)]
+	o, err := fold(orderStream(*current), order.Order{}, events)
+	if err != nil {
+		return 0, false, err
+	}
+	for _, e := range events {
+		if domain.TypeName(e.Type) == (order.Assigned{}).EventType() {
+			since = e.Seq
+		}
+	}
 	// The two are read one after the other: the order's own word is the newer one.
-	return newest.Seq, o.state.CustomerID == customerID && o.state.AgentID == agentID && !o.state.Status.Final(), nil
+	return since, o.state.CustomerID == customerID && o.state.AgentID == agentID && !o.state.Status.Final(), nil
 }
 
 // currentOrder is the order that a courier carries after an event, nil for none: each of its events says it.

@@ -21,8 +21,9 @@ type Start struct {
 	Log     string
 	// Rooms to be in from the beginning, order:ID and delivery:AGENT.
 	Rooms []string
-	// RoomsFrom has the seqs from which rooms count, by their names as they were acknowledged. A room that is not in it, or
-	// from before LastSeq, counts from LastSeq; one whose past is not the client's to see always counts from now.
+	// RoomsFrom has the seqs from which rooms count that the client was in, by their names as they were acknowledged. A room
+	// from before LastSeq counts from LastSeq, and so does one that is not in it, unless its past is not the client's to
+	// see: then it counts from now. Nothing is told of a room from before the client had the right to it.
 	RoomsFrom map[string]int64
 	// Wake is as in delivery.Wanted. It may be nil.
 	Wake chan struct{}
@@ -108,10 +109,11 @@ func (s *Service) subscribe(ctx context.Context, user auth.Identity, start Start
 	}
 	for _, m := range rooms {
 		a.Channels = append(a.Channels, m.name)
-		w.From[m.name] = max(m.since, start.RoomsFrom[m.name])
-		if !m.hasPast(user) {
-			w.From[m.name] = max(m.since, now)
+		from, back := start.RoomsFrom[m.name]
+		if !back && !m.hasPast(user) {
+			from = now
 		}
+		w.From[m.name] = max(m.since, from)
 	}
 	w.Channels = a.Channels
 	x.sub, err = hub.Subscribe(w)

@@ -66,10 +66,37 @@ func TestRoomsThatComeBackCountFromTheirOwnSeqs(t *testing.T) {
 	if r := x.Registered(); len(r.Refused) != 2 || len(r.Channels) != 6 {
 		t.Errorf("got %+v", r)
 	}
-	// What the agent did before now may be of the orders of others.
-	wantTold(t, x, "1<3 3<4 caught_up:5")
+	wantTold(t, x, "1<3 3<4 4<5 caught_up:5")
 	w.reach(w.feed.Add("delivery:dora"))
 	wantTold(t, x, "5<6")
+}
+
+// What an agent did may be of the orders of others.
+func TestTheRoomOfADeliveryAgentComesBackForAsMuchAsIsTheCustomers(t *testing.T) {
+	t.Parallel()
+	const room = "delivery:dora"
+	w := run(t, nil, func(f *deliverytest.Feed) {
+		for range 4 {
+			f.Add(room)
+		}
+	})
+	w.rights.Assign(deliverytest.Order1, "dora")
+	for _, tc := range []struct {
+		what  string
+		from  map[string]int64 // where the client was in it
+		since int64            // she carries the customer's order
+		told  string
+	}{
+		{"it was not in the room", nil, 1, "caught_up:4"},
+		{"it was in the room", map[string]int64{room: 2}, 1, "2<3 3<4 caught_up:4"},
+		{"she carries it since later", map[string]int64{room: 2}, 3, "2<4 caught_up:4"},
+	} {
+		w.rights.Since = tc.since
+		x := w.open("ann", domain.RoleCustomer, Start{LastSeq: at(2), Rooms: []string{room}, RoomsFrom: tc.from})
+		if got := told(t, x, time.Now()); got != tc.told {
+			t.Errorf("%s: told %q, want %q", tc.what, got, tc.told)
+		}
+	}
 }
 
 func TestARoomIsLeftBehindTheAnswerToItsJoining(t *testing.T) {
