@@ -3,7 +3,7 @@
 
 import { App, TRANSPORTS } from './apps.js';
 import { Proxy } from './proxy.js';
-import { expected } from './told.js';
+import { CHANGED, expected } from './told.js';
 import { pause, until } from './until.js';
 
 /** How a phone knows where it was. */
@@ -12,9 +12,12 @@ export const CURSORS = {
   recovery: (phone) => ({ token: phone.token }),
   /** The app once read the state and gives the same lastSeq for ever. */
   constant: (phone) => ({ token: phone.token, lastSeq: phone.start }),
-  /** The app keeps the seq of all that it is told. */
+  /** The app keeps the seq of what it is told. */
   own: (phone) => (give) => give({ token: phone.token, lastSeq: phone.cursor }),
 };
+
+// registered only repeats where the stream began, and of an admin's pair of events it is the second that counts.
+const NO_CURSOR = new Set(['registered', CHANGED]);
 
 const KINDS = ['reset', 'hang-up', 'midst', 'engine', 'socket'];
 
@@ -35,7 +38,7 @@ export class Phone {
     this.app = new App(this.road.url, { transports: TRANSPORTS[this.via], auth: CURSORS[this.cursorKind](this) });
     const { socket } = this.app;
     socket.onAny((event, data) => {
-      if (typeof data?.seq === 'number' && event !== 'registered') this.cursor = Math.max(this.cursor, data.seq);
+      if (typeof data?.seq === 'number' && !NO_CURSOR.has(event)) this.cursor = Math.max(this.cursor, data.seq);
       if (event === 'resync') this.wrong.push(`resync ${JSON.stringify(data)}`);
     });
     await this.app.connected();

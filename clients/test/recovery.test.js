@@ -103,8 +103,10 @@ test('after a long while away, with much that happened, one comes back as if it 
     await app.disconnected();
     road.closed = false;
   }
-  for (let i = 0; i < 300; i += 20) {
-    await Promise.all(Array.from({ length: 20 }, (_, n) => shop.announce(`News ${i + n}`)));
+  for (let i = 0; i < 15; i++) {
+    await Promise.all(Array.from({ length: 20 }, (_, n) => shop.as('ada', 'POST', '/notifications', {
+      userId: 'ada', title: `News ${i} ${n}`, message: 'Much happens', type: 'info',
+    })));
   }
   await program.stop();
   await program.start();
@@ -139,8 +141,7 @@ test('an admin who was cut between order:status:changed and order:status:update 
   await app.upTo(await shop.announce('A mark'));
   const { args: [{ seq }, offset] } = app.told.find(({ event }) => event === 'order:status:changed');
   assert.ok(seq > start);
-  // Whoever keeps the seq of all that comes has that of the first by then.
-  for (const own of [{}, { lastSeq: seq }, { lastSeq: seq - 1 }]) {
+  for (const own of [{}, { lastSeq: seq - 1 }]) { // a cursor of the app's own is that of order:status:update
     const cut = await apps.connect({ auth: { token: shop.token('ada'), pid: app.socket._pid, offset, ...own } });
     await cut.upTo(await shop.announce('Another mark'));
     assert.deepEqual(cut.log.slice(0, 1).map(({ event, data }) => [event, data.seq]), [['order:status:update', seq]], JSON.stringify(own));
