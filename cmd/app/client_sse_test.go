@@ -147,5 +147,8 @@ func (l *sseLink) dispatch(event, text string, given bool) (heard, error) {
 	if err != nil {
 		return f, faultError(fmt.Sprintf("%s: %v: %s", event, err, text))
 	}
+	if event == "error" && strings.Contains(text, `"code":"unavailable"`) { // an EventSource comes back by itself after that
+		return f, &deniedError{code: "unavailable"}
+	}
 	return f, l.c.asDescribed(f)
 }

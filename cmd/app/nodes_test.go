@@ -130,11 +130,11 @@ func TestKillingTheServerLosesNothingThatWasAnswered(t *testing.T) {
 			subscribe(t, transport.driver(), fmt.Sprintf("courier-%d", i), domain.RoleDelivery),
 			subscribe(t, transport.driver(), fmt.Sprintf("admin-%d", i), domain.RoleAdmin))
 	}
-	var over atomic.Bool
+	p := &course{of: perLife * (kills + 1)}
 	var followers sync.WaitGroup
 	for _, sub := range all {
 		followers.Go(func() {
-			if err := sub.follow(t.Context(), func() string { return current.Load().url }, 100*time.Millisecond, 50, over.Load); err != nil {
+			if err := sub.follow(t.Context(), func() string { return current.Load().url }, 100*time.Millisecond, 50, p); err != nil {
 				t.Error(err)
 			}
 		})
@@ -162,6 +162,7 @@ func TestKillingTheServerLosesNothingThatWasAnswered(t *testing.T) {
 					mu.Lock()
 					done = append(done, answered{uuid.MustParse(a.body["id"].(string)), a.seq()})
 					mu.Unlock()
+					p.done.Add(1)
 					if inLife.Add(1) == perLife && life < kills { // the others are in the middle of theirs
 						s.kill()
 						close(killed)
@@ -189,7 +190,7 @@ func TestKillingTheServerLosesNothingThatWasAnswered(t *testing.T) {
 	entries := checkInboxes(t, log)
 	feed := projections.NewFeedLog(pool)
 	awaitFeed(t, feed, int64(len(log)))
-	over.Store(true)
+	p.over.Store(true)
 	followers.Wait()
 	deliveries := 0
 	for _, sub := range all {

@@ -27,7 +27,7 @@ func TestClientsMoveBetweenNodes(t *testing.T) {
 	either := func() string { return []string{stays.url, other.Load().url}[rand.IntN(2)] }
 
 	var all []*subscriber
-	var produced atomic.Bool
+	p := &course{of: orders}
 	var wg sync.WaitGroup
 	for i, transport := range transports {
 		for _, sub := range []*subscriber{
@@ -36,14 +36,14 @@ func TestClientsMoveBetweenNodes(t *testing.T) {
 		} {
 			all = append(all, sub)
 			wg.Go(func() {
-				if err := sub.follow(t.Context(), either, 100*time.Millisecond, cutsEach, produced.Load); err != nil {
+				if err := sub.follow(t.Context(), either, 100*time.Millisecond, cutsEach, p); err != nil {
 					t.Errorf("%s: %v", transport.name, err)
 				}
 			})
 		}
 	}
 	var shopping sync.WaitGroup
-	shopping.Go(func() { shopkeeping(t, stays, product, orders) })
+	shopping.Go(func() { shopkeeping(t, stays, product, orders, p) })
 	for _, end := range []func(*server){func(s *server) { s.kill() }, func(s *server) { s.stop() }, func(s *server) { s.kill() }} {
 		end(other.Load())
 		other.Store(startProcess(t, serverSettings(t, url)))
@@ -55,7 +55,7 @@ func TestClientsMoveBetweenNodes(t *testing.T) {
 	entries := checkInboxes(t, log)
 	feed := projections.NewFeedLog(pool)
 	awaitFeed(t, feed, int64(len(log)))
-	produced.Store(true)
+	p.over.Store(true)
 	wg.Wait()
 	for _, sub := range all {
 		if err := sub.finish(t.Context(), other.Load().url); err != nil {

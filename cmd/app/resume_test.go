@@ -48,10 +48,24 @@ func subscribe(t *testing.T, d driver, name string, role domain.Role) *subscribe
 	}
 }
 
-// follow stays connected for a random while of up to long, again and again, until it was cut so many times and over says
-// that it may end. Who has been cut that often stays three times as long: on a slow machine the rest is not all connecting.
-func (s *subscriber) follow(ctx context.Context, server func() string, long time.Duration, cuts int, over func() bool) error {
-	for s.cuts < cuts || !over() {
+// course is how far a test has come. What clients suffer meanwhile is spread over all of it, so that a slow machine
+// is not asked for more.
+type course struct {
+	of   int64        // steps
+	done atomic.Int64 // of them
+	over atomic.Bool  // nothing happens any more
+}
+
+// due tells whether it is time for the nth of so many cuts.
+func (p *course) due(n, cuts int) bool {
+	return p.over.Load() || int64(n)*p.of <= p.done.Load()*int64(cuts)
+}
+
+// follow stays connected for a while, again and again, until it was cut so many times and the test is over. It is cut
+// after a random number of frames or a random while of up to long, whichever comes first and once that is due: before the
+// answer, in the middle of the replay, or live.
+func (s *subscriber) follow(ctx context.Context, server func() string, long time.Duration, cuts int, p *course) error {
+	for s.cuts < cuts || !p.over.Load() {
 		conn, err := s.connect(ctx, server())
 		if err != nil {
 			if ctx.Err() != nil {
@@ -59,22 +73,29 @@ func (s *subscriber) follow(ctx context.Context, server func() string, long time
 			}
 			continue // the server is away
 		}
-		// Cut after a random number of frames or a random while, whichever comes first: before the answer, in
-		// the middle of the replay, or live.
-		var once sync.Once
-		cut := func() { once.Do(conn.cut) }
-		stay := rand.N(long)
-		if s.cuts >= cuts {
-			stay *= 3
-		}
-		timer := time.AfterFunc(stay, cut)
-		for left := rand.IntN(60); left > 0; left-- {
+		n, ended := s.cuts, make(chan struct{})
+		var tunnel sync.WaitGroup
+		tunnel.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				case <-time.After(rand.N(long)):
+					if p.due(n, cuts) {
+						conn.link.cut()
+						return
+					}
+				}
+			}
+		})
+		for left := rand.IntN(60); left > 0 || !p.due(n, cuts); left-- {
 			if _, err = conn.next(ctx); err != nil {
 				break
 			}
 		}
-		timer.Stop()
-		cut()
+		close(ended)
+		tunnel.Wait()
+		conn.cut()
 		if isFault(err) {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
@@ -126,7 +147,7 @@ func (s *subscriber) check(t *testing.T, feed *projections.FeedLog, entries map[
 }
 
 // shopkeeping places orders and moves them on until it was done n times; each call is expected to pass.
-func shopkeeping(t *testing.T, s *server, product string, n int) {
+func shopkeeping(t *testing.T, s *server, product string, n int, p *course) {
 	t.Helper()
 	admin := tokenFor(t, "boss", domain.RoleAdmin)
 	var wg sync.WaitGroup
@@ -160,6 +181,7 @@ func shopkeeping(t *testing.T, s *server, product string, n int) {
 						t.Errorf("announcement %d: %v %v", i, a, err)
 					}
 				}
+				p.done.Add(1)
 			}
 		})
 	}
@@ -179,27 +201,27 @@ func TestFiftyClientsMissNothing(t *testing.T) {
 	s := start(t, serverSettings(t, url))
 	product := s.openShop(t)
 
-	var produced atomic.Bool
+	p := &course{of: orders}
 	var wg sync.WaitGroup
 	all := make([][]*subscriber, len(transports))
 	for i, transport := range transports {
 		all[i] = subscribers(t, clients, transport.driver)
 		for _, sub := range all[i] {
 			wg.Go(func() {
-				if err := sub.follow(t.Context(), func() string { return s.url }, time.Second, cutsEach, produced.Load); err != nil {
+				if err := sub.follow(t.Context(), func() string { return s.url }, 200*time.Millisecond, cutsEach, p); err != nil {
 					t.Errorf("%s: %v", transport.name, err)
 				}
 			})
 		}
 	}
-	shopkeeping(t, s, product, orders)
+	shopkeeping(t, s, product, orders, p)
 	pool := pgtest.Pool(t, url)
 	atRest(t, pool)
 	log := checkLog(t, eventstore.Open(pool, eventstore.Options{}), nil)
 	entries := checkInboxes(t, log)
 	feed := projections.NewFeedLog(pool)
 	awaitFeed(t, feed, int64(len(log)))
-	produced.Store(true)
+	p.over.Store(true)
 	wg.Wait()
 
 	for i, transport := range transports {
