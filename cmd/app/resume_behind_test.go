@@ -53,7 +53,7 @@ func TestClientsThatAreFarBehindMissNothing(t *testing.T) {
 	for name, r := range readers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for r.client.last < last {
+			for r.last < last {
 				if r.conn == nil {
 					r.conn = r.begin(t, s.url)
 				}

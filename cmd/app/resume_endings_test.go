@@ -93,6 +93,7 @@ func TestAServerThatStopsSendsItsClientsToTheNext(t *testing.T) {
 	moved := s.move(t, order, "confirmed").seq()
 	for i, k := range all {
 		t.Run(transports[i].name, func(t *testing.T) {
+			t.Parallel()
 			k = k.c.arrive(t, s.url)
 			want := 3 // the shop opened, an order was placed and confirmed
 			if len(k.c.got) != want || k.c.got[want-1] != moved {

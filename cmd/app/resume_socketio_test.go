@@ -56,7 +56,7 @@ func TestAnotherUserDoesNotGoOnWhereTheOneBeforeWas(t *testing.T) {
 			c.live = true
 			k := c.begin(t, s.url)
 			k.cut()
-			d.claim(8) // ada was told of that
+			d.claim(1000) // ada was told of that, in a log that was longer
 
 			user := own(t, "carl")
 			missed := s.note(t, user) // before he was ever there

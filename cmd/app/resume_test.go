@@ -226,6 +226,7 @@ func TestFiftyClientsMissNothing(t *testing.T) {
 
 	for i, transport := range transports {
 		t.Run(transport.name, func(t *testing.T) {
+			t.Parallel()
 			cuts, events := 0, 0
 			for _, sub := range all[i] {
 				if err := sub.finish(t.Context(), s.url); err != nil {
