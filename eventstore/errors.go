@@ -41,3 +41,10 @@ type GapError struct {
 func (e *GapError) Error() string {
 	return fmt.Sprintf("eventstore: the log is damaged: expected seq %d, found %d", e.Want, e.Got)
 }
+
+// RowError says that a row of the log is no event: a reader of the whole log must halt, never skip.
+type RowError struct{ Seq int64 }
+
+func (e *RowError) Error() string {
+	return fmt.Sprintf("eventstore: the log is damaged: the row of seq %d is no event", e.Seq)
+}

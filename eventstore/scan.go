@@ -21,7 +21,7 @@ const scanPage = 50_000
 // pool until it returns, and PostgreSQL waits for each: one that may be slow should be given short ranges.
 //
 // A gap is a [*GapError], after each was called with all before it: go on behind it with Got-1 as after. An error of each
-// ends the scan and is returned as it is.
+// ends the scan and is returned as it is. A row that is no event is a [*RowError], likewise: go on with its Seq as after.
 func (s *Store) Scan(ctx context.Context, after, upTo int64, each func(Recorded) error) error {
 	return s.scan(ctx, after, upTo, scanPage, each)
 }
@@ -34,8 +34,8 @@ func (s *Store) scan(ctx context.Context, after, upTo, page int64, each func(Rec
 	defer conn.Release()
 	types := make(map[string]string)
 	last := after
-	for at := after; at < upTo; at += page {
-		err := scanRange(ctx, conn.Conn().PgConn(), at, min(at+page, upTo), types, func(e Recorded) error {
+	for at := after; at < upTo; at += min(page, upTo-at) { // no sum is beyond upTo, so that none overflows
+		err := scanRange(ctx, conn.Conn().PgConn(), at, at+min(page, upTo-at), types, func(e Recorded) error {
 			if e.Seq != last+1 {
 				return &GapError{Want: last + 1, Got: e.Seq}
 			}
@@ -78,8 +78,11 @@ func scanRange(ctx context.Context, conn *pgconn.PgConn, after, upTo int64, type
 
 // decodeRow makes an event of a row in scanFormats, without copying it. types keeps one string of each type.
 func decodeRow(row [][]byte, types map[string]string) (Recorded, error) {
-	if len(row) != 9 || len(row[0]) != 8 || len(row[1]) != 16 || len(row[3]) != 16 || len(row[4]) != 8 || len(row[8]) != 8 {
+	if len(row) != 9 || len(row[0]) != 8 {
 		return Recorded{}, errors.New("a row of the events is not as it should be")
+	}
+	if len(row[1]) != 16 || row[2] == nil || len(row[3]) != 16 || len(row[4]) != 8 || row[5] == nil || row[6] == nil || row[7] == nil || len(row[8]) != 8 {
+		return Recorded{}, &RowError{Seq: int64(binary.BigEndian.Uint64(row[0]))} //nolint:gosec // the same 64 bits
 	}
 	intern := func(b []byte) string {
 		if s, ok := types[string(b)]; ok {

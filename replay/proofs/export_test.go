@@ -13,7 +13,8 @@ import (
 func Statements() map[string]string {
 	return map[string]string{
 		"sqlNewestTiles": sqlNewestTiles, "sqlSaveTiles": sqlSaveTiles, "sqlTree": sqlTree, "sqlReadTiles": sqlReadTiles,
-		"sqlTilesFrom": sqlTilesFrom, "sqlNextSeq": sqlNextSeq, "sqlBeyond": sqlBeyond, "sqlStreams": sqlStreams,
+		"sqlTilesFrom": sqlTilesFrom, "sqlNextSeq": sqlNextSeq, "sqlNewestSeq": sqlNewestSeq,
+		"sqlOddTiles": sqlOddTiles, "sqlTwins": sqlTwins, "sqlBeyond": sqlBeyond, "sqlStreams": sqlStreams,
 		"sqlIndex": sqlIndex, "sqlIndexRange": sqlIndexRange, "sqlEnvelopes": sqlEnvelopes,
 	}
 }

@@ -61,7 +61,7 @@ func (d directory) openToAdd(ctx context.Context, log uuid.UUID) (*exported, err
 		return nil, fmt.Errorf("make the directory of checkpoints: %w", err)
 	}
 	flags := os.O_RDWR | os.O_APPEND | os.O_CREATE
-	f, err := os.OpenFile(d.file(log), flags, 0o644) //nolint:gosec // as above
+	f, err := openRegular(d.file(log), flags)
 	if err != nil {
 		return nil, fmt.Errorf("open the checkpoints: %w", err)
 	}
@@ -75,7 +75,7 @@ func (d directory) openToAdd(ctx context.Context, log uuid.UUID) (*exported, err
 // openToRead opens the file, locked against those who would add to it if that can be had: a copy may be where nothing can
 // be locked. nil: there is no file.
 func (d directory) openToRead(ctx context.Context, log uuid.UUID) (*exported, error) {
-	f, err := os.Open(d.file(log))
+	f, err := openRegular(d.file(log), os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -86,6 +86,29 @@ func (d directory) openToRead(ctx context.Context, log uuid.UUID) (*exported, er
 	defer cancel()
 	_ = lock(ctx, f, syscall.LOCK_SH)
 	return &exported{f}, nil
+}
+
+// errNotRegular says that something stands where a file should be: a pipe, say, at which a reader would wait for ever.
+var errNotRegular = errors.New("it is no regular file")
+
+// openRegular opens a file, or makes it where the flags say so. It waits for nobody: what is no file is an error.
+func openRegular(path string, flags int) (*os.File, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // opening a device may do something
+		return nil, fmt.Errorf("%s: %w", path, errNotRegular)
+	}
+	f, err := os.OpenFile(path, flags|syscall.O_NONBLOCK, 0o644) //nolint:gosec // checkpoints are to be read by others
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat() // it may have been exchanged in between
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: %w", path, errNotRegular)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 func lock(ctx context.Context, f *os.File, how int) error {

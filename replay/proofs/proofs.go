@@ -99,13 +99,19 @@ const (
 
 // Problem is something that should not be so.
 type Problem struct {
-	// Seq is the event in question, or the first of a range; 0: no event is.
+	// Seq is the event in question, or the first of a range; 0: no event is, see Named. It is below 0 where a row has such a
+	// seq, which no event may have.
 	Seq int64 `json:"seq"`
 	// UpTo is the last of a range; 0: it is Seq alone.
 	UpTo   int64  `json:"upTo,omitempty"`
 	Kind   string `json:"kind"`
 	Detail string `json:"detail"`
+
+	zero bool // a row that must not be there has the seq 0
 }
+
+// Named says whether Seq is of something that is there, or should be.
+func (p Problem) Named() bool { return p.Seq != 0 || p.zero }
 
 // Report is the outcome of a verification.
 type Report struct {
@@ -121,9 +127,9 @@ type Report struct {
 	Root string `json:"root"`
 	// Checkpoints is how many exported ones were compared and found right.
 	Checkpoints int `json:"checkpoints"`
-	// FirstBadSeq is the smallest seq of all problems, nil if none names one.
+	// FirstBadSeq is the smallest seq of all problems, nil if none names one. Rows whose seq is 0 or less count.
 	FirstBadSeq *int64 `json:"firstBadSeq"`
-	// Problems are at most 100, in the order of seq.
+	// Problems are at most 100, in the order of seq: the first, and the first of each kind.
 	Problems []Problem `json:"problems"`
 	// Warnings say what could not be checked, and what is odd and no problem.
 	Warnings  []string  `json:"warnings,omitempty"`

@@ -44,7 +44,8 @@ type tampering struct {
 	statements []string
 	then       func(t *testing.T, w *world)
 	want       []found
-	firstBad   int64 // 0: no seq is named
+	firstBad   int64 // 0: no seq is named, unless isZero
+	isZero     bool  // the first bad seq is 0
 }
 
 var tamperings = map[string]tampering{
@@ -125,7 +126,7 @@ var tamperings = map[string]tampering{
 		statements: []string{
 			`INSERT INTO events SELECT 0, gen_random_uuid(), 'order', gen_random_uuid(), 1, type, data, meta, recorded_at FROM events WHERE seq = 150`,
 		},
-		want: []found{{proofs.KindBeyondHead, 0, 0}},
+		want: []found{{proofs.KindBeyondHead, 0, 0}}, isZero: true,
 	},
 	"the version of an event": {
 		statements: []string{`UPDATE events SET version = 99 WHERE seq = 100`},
@@ -165,7 +166,7 @@ var tamperings = map[string]tampering{
 	},
 	"rows of the index are made up": {
 		statements: []string{`INSERT INTO audit_index VALUES (-1, 'x', 'y', NULL), (9000, 'x', 'y', NULL), (4000000000000000000, 'x', 'y', NULL)`},
-		want:       []found{{proofs.KindIndex, 0, 0}, {proofs.KindIndex, 9000, 0}, {proofs.KindIndex, 4000000000000000000, 0}}, firstBad: 9000,
+		want:       []found{{proofs.KindIndex, -1, 0}, {proofs.KindIndex, 9000, 0}, {proofs.KindIndex, 4000000000000000000, 0}}, firstBad: -1,
 	},
 }
 
@@ -205,8 +206,11 @@ func (c tampering) run(t *testing.T) {
 			t.Errorf("%s of seq %d is not among them", want.kind, want.first)
 		}
 	}
-	if first := r.FirstBadSeq; c.firstBad == 0 != (first == nil) || first != nil && *first != c.firstBad {
+	if first := r.FirstBadSeq; (c.firstBad == 0 && !c.isZero) != (first == nil) || first != nil && *first != c.firstBad {
 		t.Errorf("the first bad seq is not %d", c.firstBad)
+	}
+	if first := r.FirstBadSeq; first != nil && (r.Problems[0].Seq != *first || !r.Problems[0].Named()) {
+		t.Errorf("what is listed first is %+v", r.Problems[0])
 	}
 	if t.Failed() {
 		for _, p := range r.Problems {

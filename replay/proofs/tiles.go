@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -19,42 +21,52 @@ type querier interface {
 // storedTree is the tree as it is in the database, with what is known beside it at the same moment.
 type storedTree struct {
 	log      uuid.UUID
-	head     int64 // the log's
-	position int64 // the group's checkpoint
+	head     int64              // the log's
+	headAt   pgtype.Timestamptz // when the head says that its event was recorded
+	position int64              // the group's checkpoint
 	at       time.Time
 	tlog.Tree
 	fault error // why it is no tree; nil: it is one
+
+	// odd is what is wrong with the rows beside the tree. Where one is not there head is the newest event's seq, and position
+	// what the tiles hold.
+	odd              []Problem
+	headless, absent bool // no head can be read; neither it, or no checkpoint of the group
 }
+
+var (
+	// errTime is wrapped by the fault of a tree whose newest event has no time that a checkpoint could say.
+	errTime = errors.New("its time can't be written")
+	// errAbsent says that what every log has is not there.
+	errAbsent = errors.New(`the log's head or the checkpoint of group "proofs" is missing; run app migrate up, and where that has been done app audit verify`)
+)
 
 // readTree reads the newest tree. What is wrong with its rows is in its fault.
 func readTree(ctx context.Context, db querier) (storedTree, error) {
-	rows, err := db.Query(ctx, sqlTree)
+	t, err := readState(ctx, db)
+	if err == nil && t.absent {
+		return storedTree{}, fmt.Errorf("read the tree: %w", errAbsent)
+	}
+	return t, err
+}
+
+// readState reads the newest tree for whoever goes on without its head or its group's checkpoint.
+func readState(ctx context.Context, db querier) (storedTree, error) {
+	t, newest, at, err := readRows(ctx, db)
 	if err != nil {
 		return storedTree{}, fmt.Errorf("read the tree: %w", err)
 	}
-	var (
-		t      storedTree
-		newest []newestTile
-		there  bool
-		at     *time.Time
-		level  *int
-		n      *int64
-		hashes []byte
-	)
-	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&t.log), &t.head, &t.position, &at, &level, &n, &hashes}, func() error {
-		there = true
-		if level != nil && n != nil {
-			newest = append(newest, newestTile{*level, *n, hashes})
+	if t.headless {
+		if t.head, err = newestSeq(ctx, db); err != nil {
+			return storedTree{}, err
 		}
-		return nil
-	})
-	if err != nil {
-		return storedTree{}, fmt.Errorf("read the tree: %w", err)
-	}
-	if !there {
-		return storedTree{}, errors.New(`read the tree: the log's head or the checkpoint of group "proofs" is missing; run app migrate up`)
 	}
 	e, err := edgeOf(newest)
+	if t.position == unknownPosition {
+		if t.position = t.head; err == nil {
+			t.position = e.size
+		}
+	}
 	switch {
 	case err != nil:
 		t.fault = err
@@ -63,13 +75,84 @@ func readTree(ctx context.Context, db querier) (storedTree, error) {
 		t.fault = fmt.Errorf("%w: they hold %d events, but the group's checkpoint is at %d", errTiles, e.size, t.position)
 	case e.size > t.head:
 		t.fault = fmt.Errorf("the tree holds %d events, but the log ends at seq %d", e.size, t.head)
-	case e.size > 0 && at == nil:
+	case t.absent: // which event is the newest in the tree was not known when its time was read
+	case e.size > 0 && !at.Valid:
 		t.fault = fmt.Errorf("event %d, the newest in the tree, is not in the log", e.size)
-	case at != nil:
-		t.at = at.UTC()
+	case at.Valid && (at.InfinityModifier != pgtype.Finite || !writable(at.Time)):
+		t.fault = fmt.Errorf("event %d, the newest in the tree: %w", e.size, errTime)
+	case at.Valid:
+		t.at = at.Time.UTC()
 	}
 	t.Tree = tlog.Tree{N: e.size, Hash: e.root()}
 	return t, nil
+}
+
+// unknownPosition stands for the position of a group that has no checkpoint.
+const unknownPosition = math.MinInt64
+
+// readRows reads what sqlTree gives. at is when the newest event in the tree was recorded, by the group's checkpoint.
+func readRows(ctx context.Context, db querier) (t storedTree, newest []newestTile, at pgtype.Timestamptz, err error) {
+	rows, err := db.Query(ctx, sqlTree)
+	if err != nil {
+		return t, nil, at, err
+	}
+	var (
+		log              pgtype.UUID
+		head, position   *int64
+		heads, positions int64
+		level            *int
+		n                *int64
+		hashes           []byte
+	)
+	_, err = pgx.ForEachRow(rows, []any{&heads, &log, &head, &t.headAt, &positions, &position, &at, &level, &n, &hashes}, func() error {
+		if level != nil && n != nil {
+			newest = append(newest, newestTile{*level, *n, hashes})
+		}
+		return nil
+	})
+	if err != nil {
+		return t, nil, at, err
+	}
+	odd := func(kind, format string, args ...any) {
+		t.odd = append(t.odd, Problem{Kind: kind, Detail: fmt.Sprintf(format, args...)})
+	}
+	t.log, t.position = log.Bytes, unknownPosition
+	t.headless = head == nil || !log.Valid
+	t.absent = t.headless || position == nil
+	switch {
+	case t.headless:
+		odd(KindHead, "the log's head is missing, or has no seq or no id: the table log_head has %d rows; what is there is read up to the newest event", heads)
+	case heads > 1:
+		odd(KindHead, "there are %d heads of the log", heads)
+	case *head < 0:
+		odd(KindHead, "the log's head is at seq %d", *head)
+	}
+	if !t.headless {
+		t.head = max(0, *head)
+	}
+	switch {
+	case position == nil:
+		odd(KindTree, `the checkpoint of group "proofs" is missing: how far the tree and the index have to be is not known but by the tree`)
+	case positions > 1:
+		odd(KindTree, `the group "proofs" has %d checkpoints`, positions)
+	}
+	if position != nil {
+		t.position = *position
+	}
+	return t, newest, at, nil
+}
+
+// newestSeq is the seq of the newest event there is, 0 if there is none.
+func newestSeq(ctx context.Context, db querier) (int64, error) {
+	rows, err := db.Query(ctx, sqlNewestSeq)
+	if err != nil {
+		return 0, fmt.Errorf("look for the newest event: %w", err)
+	}
+	seq, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
+	if err != nil {
+		return 0, fmt.Errorf("look for the newest event: %w", err)
+	}
+	return seq, nil
 }
 
 // tileReader reads tiles for package tlog.

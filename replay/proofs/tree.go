@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/mod/sumdb/tlog"
@@ -19,6 +20,7 @@ const (
 	tileWidth  = 1 << tileHeight
 	tileBytes  = tileWidth * tlog.HashSize
 	maxLevel   = 10 // 64 to the power of 11 is more events than there are numbers for
+	maxTiles   = math.MaxInt64 / tileWidth
 )
 
 // Tree keeps merkle_tiles up with the log: a [projections.Model] of group "proofs".
@@ -174,7 +176,7 @@ func edgeOf(newest []newestTile) (*edge, error) {
 	var counts [maxLevel + 1]int64
 	for _, t := range newest {
 		width := int64(len(t.hashes) / tlog.HashSize)
-		if len(t.hashes)%tlog.HashSize != 0 || width < 1 || width > tileWidth || t.n < 0 {
+		if len(t.hashes)%tlog.HashSize != 0 || width < 1 || width > tileWidth || t.n < 0 || t.n >= maxTiles {
 			return nil, fmt.Errorf("%w: tile %d of level %d has %d bytes", errTiles, t.n, t.level, len(t.hashes))
 		}
 		counts[t.level] = t.n*tileWidth + width

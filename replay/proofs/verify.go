@@ -1,11 +1,13 @@
 package proofs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -44,23 +46,23 @@ func (n *Notary) Verify(ctx context.Context, progress func(done, of int64)) (Rep
 }
 
 func (x *examination) verify(ctx context.Context, dir directory) error {
-	start, err := readTree(ctx, x.pool)
+	start, err := readState(ctx, x.pool)
 	if err != nil {
 		return err
 	}
 	x.begin(ctx, start)
-	if err := x.openTrails(ctx, dir, start.log); err != nil {
+	if err := x.openTrails(ctx, dir); err != nil {
 		return err
 	}
 	for range catchUpRounds {
-		head, err := x.store.Head(ctx)
+		now, err := readState(ctx, x.pool)
 		if err != nil {
 			return err
 		}
-		if x.at > 0 && head.Seq-x.at < closeEnough {
+		if x.at > 0 && now.head-x.at < closeEnough {
 			break
 		}
-		if err := x.readEvents(ctx, head.Seq); err != nil {
+		if err := x.readEvents(ctx, now.head); err != nil {
 			return err
 		}
 	}
@@ -71,11 +73,14 @@ func (x *examination) verify(ctx context.Context, dir directory) error {
 
 // verifyEnd compares with the tables, in the snapshot of tx: the events that are in it are all that they follow from.
 func (x *examination) verifyEnd(ctx context.Context, tx pgx.Tx) error {
-	end, err := readTree(ctx, tx)
+	end, err := readState(ctx, tx)
 	if err != nil {
 		return err
 	}
-	if end.log != x.start.log {
+	if len(x.start.odd) == 0 {
+		x.problems.addAll(end.odd)
+	}
+	if end.log != x.start.log && end.log != uuid.Nil {
 		x.problems.add(Problem{Kind: KindHead, Detail: fmt.Sprintf("the log's id was changed from %s to %s during the verification", x.start.log, end.log)})
 	}
 	if end.head < x.at {
@@ -89,7 +94,7 @@ func (x *examination) verifyEnd(ctx context.Context, tx pgx.Tx) error {
 	x.head = end.head
 	x.progress(x.read, x.read)
 	steps := []func(context.Context, pgx.Tx, storedTree) error{
-		x.findBeyond, x.endTree, x.endTrails, x.compareStreams, x.compareIndex,
+		x.findBeyond, x.compareHead, x.endTree, x.findOddTiles, x.endTrails, x.compareStreams, x.compareIndex,
 	}
 	for _, step := range steps {
 		if err := step(ctx, tx, end); err != nil {
@@ -105,7 +110,10 @@ func (x *examination) report() Report {
 		Problems: x.problems.list(), Warnings: x.warnings, StartedAt: x.startedAt.UTC(), Seconds: time.Since(x.startedAt).Seconds(),
 	}
 	r.OK = len(r.Problems) == 0
-	if x.problems.first > 0 {
+	switch {
+	case x.problems.below != nil:
+		r.FirstBadSeq = x.problems.below
+	case x.problems.first > 0:
 		r.FirstBadSeq = &x.problems.first
 	}
 	if x.tree.whole {
@@ -121,7 +129,8 @@ func (x *examination) report() Report {
 type problems struct {
 	byKind map[string][]Problem
 	count  int
-	first  int64 // the smallest seq that any names; 0: none does
+	first  int64  // the smallest seq above 0 that any names; 0: none does
+	below  *int64 // the smallest of those that are not above 0; nil: there is none
 }
 
 func (p *problems) add(problem Problem) {
@@ -129,18 +138,34 @@ func (p *problems) add(problem Problem) {
 		problem.UpTo = 0
 	}
 	p.count++
-	if problem.Seq > 0 && (p.first == 0 || problem.Seq < p.first) {
-		p.first = problem.Seq
+	isFirst := false
+	switch {
+	case problem.Seq > 0:
+		if isFirst = p.first == 0 || problem.Seq < p.first; isFirst {
+			p.first = problem.Seq
+		}
+	case problem.Named():
+		if isFirst = p.below == nil || problem.Seq < *p.below; isFirst {
+			p.below = &problem.Seq
+		}
 	}
 	if p.byKind == nil {
 		p.byKind = make(map[string][]Problem)
 	}
 	if same := p.byKind[problem.Kind]; len(same) < maxProblems {
 		p.byKind[problem.Kind] = append(same, problem)
+	} else if isFirst { // what the report names is listed
+		same[len(same)-1] = problem
 	}
 }
 
-// list returns the first problems in the order of seq; those that name none come last.
+func (p *problems) addAll(found []Problem) {
+	for _, problem := range found {
+		p.add(problem)
+	}
+}
+
+// list returns the first problems, and the first of each kind, in the order of seq; those that name none come last.
 func (p *problems) list() []Problem {
 	all := []Problem{}
 	for _, same := range p.byKind {
@@ -148,13 +173,32 @@ func (p *problems) list() []Problem {
 	}
 	slices.SortFunc(all, func(a, b Problem) int {
 		switch {
-		case (a.Seq == 0) != (b.Seq == 0):
-			return int(min(b.Seq, 1) - min(a.Seq, 1))
-		case a.Seq != b.Seq:
-			return int(max(-1, min(1, a.Seq-b.Seq)))
+		case a.Named() && !b.Named():
+			return -1
+		case b.Named() && !a.Named():
+			return 1
 		default:
-			return slices.Compare([]string{a.Kind, a.Detail}, []string{b.Kind, b.Detail})
+			return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Detail, b.Detail))
 		}
 	})
-	return all[:min(len(all), maxProblems)]
+	return cut(all)
+}
+
+// cut leaves the first problems, among them the first of each kind.
+func cut(all []Problem) []Problem {
+	if len(all) <= maxProblems {
+		return all
+	}
+	kinds := make(map[string]bool)
+	for _, p := range all {
+		kinds[p.Kind] = true
+	}
+	left := all[:0]
+	for _, p := range all {
+		if room := maxProblems - len(left); kinds[p.Kind] || room > len(kinds) {
+			left = append(left, p)
+			delete(kinds, p.Kind)
+		}
+	}
+	return left
 }

@@ -44,7 +44,7 @@ func (t *trail) close() {
 }
 
 // openTrails opens the files of this log and of others in the directory.
-func (x *examination) openTrails(ctx context.Context, dir directory, log uuid.UUID) error {
+func (x *examination) openTrails(ctx context.Context, dir directory) error {
 	x.nextNote = math.MaxInt64
 	if dir == "" {
 		x.warn("no directory of exported checkpoints is set: who owns the database could have made all of it anew")
@@ -55,6 +55,10 @@ func (x *examination) openTrails(ctx context.Context, dir directory, log uuid.UU
 		x.problems.add(Problem{Kind: KindCheckpoints, Detail: err.Error()})
 		return nil
 	}
+	if x.start.log == uuid.Nil && len(logs) == 1 {
+		x.start.log = logs[0] // the log does not say its id any more
+	}
+	log := x.start.log
 	for _, id := range logs {
 		if id != log && len(x.trails) >= maxTrails {
 			x.problems.add(Problem{Kind: KindOtherLog, Detail: dir.file(id) + " is of another log"})
@@ -143,7 +147,7 @@ func (x *examination) advance(t *trail) {
 func (x *examination) compareNotes(ctx context.Context) error {
 	x.nextNote = math.MaxInt64
 	for _, t := range x.trails {
-		for t.next.N <= x.at {
+		for t.next.N <= x.at && t.next.N < math.MaxInt64 {
 			if err := x.compareNote(ctx, t); err != nil {
 				return err
 			}

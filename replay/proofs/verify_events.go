@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orderlog/orderlog/eventstore"
@@ -31,12 +30,13 @@ type examination struct {
 	progress  func(done, of int64)
 	startedAt time.Time
 
-	start    storedTree
-	at       int64 // the seq up to which the log is read, or known to be missing
-	read     int64 // events
-	head     int64 // at the end
-	lastTime time.Time
-	leaf     leafHasher
+	start     storedTree
+	at        int64     // the seq up to which the log is read, or known to be missing
+	read      int64     // events
+	head      int64     // at the end
+	lastTime  time.Time // of event lastTimed
+	lastTimed int64
+	leaf      leafHasher
 
 	streams  streamCheck
 	tree     treeCheck
@@ -53,7 +53,8 @@ func (x *examination) begin(ctx context.Context, start storedTree) {
 	x.streams.begin()
 	x.tree.begin(ctx, x.pool, &x.problems, start)
 	x.index.begin(start.position)
-	if start.fault != nil && start.N <= start.head {
+	x.problems.addAll(start.odd)
+	if start.fault != nil && start.N <= start.head && !errors.Is(start.fault, errTime) { // the event itself is named for its time
 		x.problems.add(Problem{Kind: KindTree, Detail: start.fault.Error()})
 	}
 }
@@ -68,12 +69,19 @@ func (x *examination) close() {
 func (x *examination) readEvents(ctx context.Context, upTo int64) error {
 	atOnce := int64(scanAtOnce)
 	for x.at < upTo {
-		err := x.store.Scan(ctx, x.at, min(x.at+atOnce, upTo), func(e eventstore.Recorded) error {
+		// The head may be the largest number there is, so no sum is beyond it.
+		err := x.store.Scan(ctx, x.at, x.at+min(atOnce, upTo-x.at), func(e eventstore.Recorded) error {
 			return x.event(ctx, e, upTo)
 		})
-		gap := (*eventstore.GapError)(nil)
+		gap, row := (*eventstore.GapError)(nil), (*eventstore.RowError)(nil)
 		if err == nil {
 			atOnce = min(2*atOnce, scanAtOnce)
+			continue
+		}
+		if errors.As(err, &row) {
+			if err := x.unreadable(ctx, row.Seq); err != nil {
+				return err
+			}
 			continue
 		}
 		if !errors.As(err, &gap) {
@@ -82,11 +90,11 @@ func (x *examination) readEvents(ctx context.Context, upTo int64) error {
 		atOnce = scanLeast
 		switch {
 		case gap.Got == 0:
-			next, err := x.nextSeq(ctx)
+			before, err := x.lastMissing(ctx, upTo)
 			if err != nil {
 				return err
 			}
-			if err := x.missing(ctx, min(next-1, upTo)); err != nil {
+			if err := x.missing(ctx, before); err != nil {
 				return err
 			}
 		case gap.Got < gap.Want:
@@ -100,16 +108,16 @@ func (x *examination) readEvents(ctx context.Context, upTo int64) error {
 	return nil
 }
 
-// nextSeq is the seq of the next event there is.
-func (x *examination) nextSeq(ctx context.Context) (int64, error) {
+// lastMissing is the seq before the next event there is, upTo at most.
+func (x *examination) lastMissing(ctx context.Context, upTo int64) (int64, error) {
 	var next *int64
 	if err := x.pool.QueryRow(ctx, sqlNextSeq, x.at).Scan(&next); err != nil {
 		return 0, fmt.Errorf("look for the next event after %d: %w", x.at, err)
 	}
 	if next == nil {
-		return math.MaxInt64, nil
+		return upTo, nil
 	}
-	return *next, nil
+	return min(*next-1, upTo), nil
 }
 
 func (x *examination) event(ctx context.Context, e eventstore.Recorded, of int64) error {
@@ -118,13 +126,18 @@ func (x *examination) event(ctx context.Context, e eventstore.Recorded, of int64
 	if x.read%progressEvery == 0 {
 		x.progress(x.read, max(of, x.read))
 	}
-	if e.RecordedAt.Before(x.lastTime) {
+	switch {
+	case !writable(e.RecordedAt):
+		x.problems.add(Problem{Seq: e.Seq, Kind: KindTime, Detail: "its time is infinite, or of a year that can't be written"})
+	case e.RecordedAt.Before(x.lastTime):
 		x.problems.add(Problem{
 			Seq: e.Seq, Kind: KindTime,
 			Detail: fmt.Sprintf("it was recorded at %s, before the event in front of it at %s", e.RecordedAt.Format(timeOf), x.lastTime.Format(timeOf)),
 		})
 	}
-	x.lastTime = e.RecordedAt
+	if writable(e.RecordedAt) {
+		x.lastTime, x.lastTimed = e.RecordedAt, e.Seq
+	}
 	x.streams.event(e, &x.problems)
 	x.index.event(e)
 	if err := x.tree.add(x.leaf.hash(e)); err != nil {
@@ -143,7 +156,26 @@ func (x *examination) missing(ctx context.Context, upTo int64) error {
 		p.Detail = fmt.Sprintf("%d events are missing", upTo-x.at)
 	}
 	x.problems.add(p)
-	x.index.gaps = append(x.index.gaps, span{p.Seq, upTo})
+	return x.pass(ctx, upTo)
+}
+
+// unreadable goes on behind an event whose row is none, and what may be missing before it.
+func (x *examination) unreadable(ctx context.Context, seq int64) error {
+	if seq > x.at+1 {
+		if err := x.missing(ctx, seq-1); err != nil {
+			return err
+		}
+	}
+	x.problems.add(Problem{Seq: seq, Kind: KindEvent, Detail: "the event's row can't be read: something in it is empty"})
+	return x.pass(ctx, seq)
+}
+
+// pass goes on behind events that can't be had.
+func (x *examination) pass(ctx context.Context, upTo int64) error {
+	if upTo <= x.at {
+		return x.tree.err
+	}
+	x.index.gaps = append(x.index.gaps, span{x.at + 1, upTo})
 	for x.at < upTo && x.tree.standIn() {
 		x.at++
 		if x.at == x.nextNote {
@@ -157,23 +189,6 @@ func (x *examination) missing(ctx context.Context, upTo int64) error {
 		return x.compareNotes(ctx)
 	}
 	return x.tree.err
-}
-
-// findBeyond looks for events that the log's head does not count.
-func (x *examination) findBeyond(ctx context.Context, tx pgx.Tx, end storedTree) error {
-	rows, err := tx.Query(ctx, sqlBeyond, end.head)
-	if err != nil {
-		return fmt.Errorf("look for events beyond the head: %w", err)
-	}
-	var seq int64
-	_, err = pgx.ForEachRow(rows, []any{&seq}, func() error {
-		x.problems.add(Problem{Seq: seq, Kind: KindBeyondHead, Detail: fmt.Sprintf("the event is not one of the log, whose head is at %d", end.head)})
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("look for events beyond the head: %w", err)
-	}
-	return nil
 }
 
 // span is a range of seqs, both ends in it.

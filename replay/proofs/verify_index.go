@@ -85,12 +85,16 @@ func (x *examination) compareIndex(ctx context.Context, tx pgx.Tx, end storedTre
 	var later int64
 	err := eachRow(ctx, tx.Conn().PgConn(), sqlIndex, nil, func(row [][]byte) error {
 		if len(row) != 4 || len(row[0]) != 8 {
-			return fmt.Errorf("a row of the index is not as it should be")
+			x.problems.add(Problem{Kind: KindIndex, Detail: "the audit's index has a row without a seq"})
+			return nil
 		}
 		seq := whole(row[0])
+		if row[1] == nil || row[2] == nil {
+			x.problems.add(Problem{Seq: seq, Kind: KindIndex, zero: seq == 0, Detail: "the row of the audit's index is not whole"})
+		}
 		switch {
 		case seq < 1 || seq > max(end.position, c.upTo) || seq <= c.upTo && seq > known:
-			x.problems.add(Problem{Seq: max(0, seq), Kind: KindIndex, Detail: "the audit's index has a row for an event that it can't have"})
+			x.problems.add(Problem{Seq: seq, Kind: KindIndex, zero: seq == 0, Detail: "the audit's index has a row for an event that it can't have"})
 		case seq > c.upTo:
 			later++
 		default:

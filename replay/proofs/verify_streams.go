@@ -35,7 +35,8 @@ func (x *examination) compareStreams(ctx context.Context, tx pgx.Tx, _ storedTre
 	c := &x.streams
 	err := eachRow(ctx, tx.Conn().PgConn(), sqlStreams, nil, func(row [][]byte) error {
 		if len(row) != 5 || len(row[1]) != 16 || len(row[2]) != 8 || len(row[3]) != 8 || len(row[4]) != 8 {
-			return fmt.Errorf("a row of the streams is not as it should be")
+			x.problems.add(Problem{Kind: KindStream, Detail: fmt.Sprintf("the table of streams has a row that can't be read: %q", row)})
+			return nil
 		}
 		version, first, last := whole(row[2]), whole(row[3]), whole(row[4])
 		typ, known := c.types[string(row[0])]
@@ -48,6 +49,11 @@ func (x *examination) compareStreams(ctx context.Context, tx pgx.Tx, _ storedTre
 			return nil
 		}
 		s := c.state(i)
+		if s.compared {
+			x.problems.add(Problem{Seq: s.last, Kind: KindStream, Detail: fmt.Sprintf(
+				"the table of streams has %s/%s several times", row[0], uuid.UUID(row[1]))})
+			return nil
+		}
 		s.compared = true
 		if s.odd || version == int64(s.version) && first == s.first && last == s.last {
 			return nil

@@ -3,6 +3,7 @@ package proofs
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -223,7 +224,7 @@ func (x *examination) endTree(_ context.Context, _ pgx.Tx, end storedTree) error
 			Seq: end.head + 1, UpTo: size, Kind: KindTruncated,
 			Detail: fmt.Sprintf("the tree holds events up to seq %d, but the log ends at %d", size, end.head),
 		})
-	} else if end.fault != nil && x.start.fault == nil {
+	} else if end.fault != nil && x.start.fault == nil && !errors.Is(end.fault, errTime) {
 		x.problems.add(Problem{Kind: KindTree, Detail: end.fault.Error()})
 	}
 	return nil
