@@ -44,10 +44,7 @@ func verify(ctx context.Context, env environment, c subcommand, args []string) (
 	if err != nil {
 		return err
 	}
-	head, err := t.store.Head(ctx)
-	if err != nil {
-		return err
-	}
+	head, _ := t.store.Head(ctx) // only for the bar: where it can't be read, the report says so
 	bar := newProgress(env.stderr, "verifying", 0, head.Seq, "events")
 	report, err := notary.Verify(ctx, func(done, _ int64) { bar.at(done) })
 	bar.end()
@@ -55,7 +52,7 @@ func verify(ctx context.Context, env environment, c subcommand, args []string) (
 		return inWords(err)
 	}
 	unseen := missed(env, t.cfg, &report)
-	if unseen == nil && report.Checkpoints == 0 && report.Events > 0 {
+	if report.OK && report.Checkpoints == 0 && report.Events > 0 {
 		fmt.Fprintf(env.stderr, "no exported checkpoint was compared, so who owns the database could have changed log and tree alike: set CHECKPOINT_DIR (now %s) to where the server writes them, and AUDIT_PUBLIC_KEYS to its public key\n",
 			t.cfg.CheckpointDir)
 	}
@@ -63,10 +60,16 @@ func verify(ctx context.Context, env environment, c subcommand, args []string) (
 		err = writeJSON(env.stdout, report)
 	} else {
 		notes := &lines{w: env.stderr}
+		if !report.OK { // what is wrong comes first, wherever it is read
+			err = writeReport(env.stdout, report)
+			notes.w = env.stdout
+		}
 		for _, warning := range report.Warnings {
 			notes.printf("note: %s", warning)
 		}
-		err = writeReport(env.stdout, report)
+		if report.OK {
+			err = writeReport(env.stdout, report)
+		}
 	}
 	if unseen != nil {
 		return errors.Join(err, unseen)
@@ -113,9 +116,9 @@ func writeReport(w io.Writer, r proofs.Report) error {
 
 func stretch(p proofs.Problem) string {
 	switch {
-	case p.Seq == 0:
-		return "the log"
-	case p.UpTo > p.Seq:
+	case !p.Named():
+		return "the log, no seq by itself"
+	case p.UpTo != 0 && p.UpTo > p.Seq:
 		return fmt.Sprintf("seq %d to %d", p.Seq, p.UpTo)
 	}
 	return fmt.Sprintf("seq %d", p.Seq)
@@ -128,13 +131,13 @@ func damage(r proofs.Report) error {
 	}
 	first := proofs.Problem{Kind: "the report is not ok"}
 	for _, p := range r.Problems {
-		if r.FirstBadSeq == nil || p.Seq == *r.FirstBadSeq {
+		if r.FirstBadSeq == nil || p.Named() && p.Seq == *r.FirstBadSeq {
 			first = p
 			break
 		}
 	}
 	if r.FirstBadSeq == nil {
-		return fmt.Errorf("the log is damaged: %s: %s", first.Kind, printable(first.Detail))
+		return fmt.Errorf("the log is damaged, and no seq by itself is bad: %s: %s", first.Kind, printable(first.Detail))
 	}
 	return fmt.Errorf("the log is damaged: first bad seq %d: %s: %s", *r.FirstBadSeq, first.Kind, printable(first.Detail))
 }

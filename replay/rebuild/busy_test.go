@@ -267,3 +267,42 @@ func TestASwapKeepsTheOwnerWhoeverMakesIt(t *testing.T) {
 	w.waitFor(t)
 	wantSame(t, w.rebuild(t, "views", rebuild.Options{DryRun: true}))
 }
+
+func TestARebuildBeginsWhenTheOneBeforeItIsSoonOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.project(t)
+	w.open(t)
+	w.waitFor(t)
+	before, err := w.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Release()
+	lock := func(sql string) {
+		if _, err := before.Exec(t.Context(), sql, "orders_view"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	claim := rebuild.Statements()["sqlLockTable"]
+	lock(claim)
+	type outcome struct {
+		rebuild.Result
+		err error
+	}
+	second := make(chan outcome, 1)
+	go func() {
+		r, err := w.tryRebuild(t.Context(), "orders", rebuild.Options{})
+		second <- outcome{r, err}
+	}()
+	parttest.Eventually(t, "the second to wait", func() bool {
+		var waits bool
+		err := w.pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waits)
+		return err == nil && waits
+	})
+	lock(strings.Replace(claim, "pg_advisory_lock", "pg_advisory_unlock", 1))
+	if o := <-second; o.err != nil || !o.Swapped {
+		t.Errorf("%+v, %v", o.Result, o.err)
+	}
+}
