@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"syscall"
@@ -72,16 +73,22 @@ func outage(t *testing.T, end func(*testing.T, *localpg.Server)) {
 		}
 	}
 
-	admin := subscribe(t, &overWebSocket{protocol: "orderlog.v1"}, "ada", domain.RoleAdmin)
-	conn, err := admin.connect(t.Context(), s.url)
-	if err != nil {
-		t.Fatal(err)
+	var admins []*subscriber
+	var connections []*connection
+	for i, transport := range transports {
+		admin := subscribe(t, transport.driver(), fmt.Sprint("admin-", i), domain.RoleAdmin)
+		admins, connections = append(admins, admin), append(connections, admin.begin(t, s.url))
 	}
-	for admin.last < placed[len(placed)-1].seq {
-		if _, err := conn.next(t.Context()); err != nil {
-			t.Fatal(err)
+	hear := func(seq int64) {
+		for i, k := range connections {
+			for k.c.last < seq {
+				if _, err := k.next(t.Context()); err != nil {
+					t.Fatalf("%s: %v", transports[i].name, err)
+				}
+			}
 		}
 	}
+	hear(placed[len(placed)-1].seq)
 
 	end(t, pg)
 	var refused answer
@@ -103,17 +110,17 @@ func outage(t *testing.T, end func(*testing.T, *localpg.Server)) {
 	}
 	defer stopDatabase(t, pg)
 	defer s.stop()
-	defer conn.cut() // first: the server waits for a client to take its leave
+	defer func() { // first: the server waits for clients to take their leave
+		for _, k := range connections {
+			k.cut()
+		}
+	}()
 	var after answer
 	parttest.Eventually(t, "commands to be taken again", func() bool {
 		after, err = place()
 		return err == nil && after.status == http.StatusCreated
 	})
-	for admin.last < after.seq() { // on the connection that was there all the time
-		if _, err := conn.next(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
+	hear(after.seq()) // on the connections that were there all the time
 	parttest.Eventually(t, "the server to be ready again", func() bool {
 		a, err := s.call(t.Context(), "GET", "/ready", "", nil)
 		return err == nil && a.status == http.StatusOK
@@ -129,5 +136,7 @@ func outage(t *testing.T, end func(*testing.T, *localpg.Server)) {
 	}
 	feed := projections.NewFeedLog(pool)
 	awaitFeed(t, feed, int64(len(log)))
-	admin.check(t, feed, entries)
+	for _, admin := range admins {
+		admin.check(t, feed, entries)
+	}
 }
