@@ -102,8 +102,9 @@ func New(cfg Config) *Handler {
 // speaks for, nil without a token: then a ticket is needed. remoteAddr is the client's address. An error says that
 // nothing was written: a *domain.Error, the context's, or one of what is below.
 //
-// The stream ends with r's context, which should have no time limit. The server's own limits on reading and writing are
-// replaced, as far as w supports the deadlines of an http.ResponseController.
+// The stream ends with r's context, which should have no time limit. A limit of the server on writing is replaced, as far
+// as w supports the deadlines of an http.ResponseController; the one on reading ends with the request's headers, since
+// there is no body.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user *auth.Identity, remoteAddr string) error {
 	a, err := h.admit(r, user)
 	if err != nil {

@@ -47,8 +47,7 @@ func setHeaders(h http.Header) {
 // begin makes an answer without an end of the request.
 func (st *stream) begin(ctx context.Context) {
 	st.h.begun()
-	st.ended = endedClientLeft                  // unless it turns out otherwise
-	_ = st.control.SetReadDeadline(time.Time{}) // at the server's, the request would be given up
+	st.ended = endedClientLeft // unless it turns out otherwise
 	bound(ctx, st.h.cfg.SocketBuffer, st.h.cfg.GoneTimeout)
 	setHeaders(st.w.Header())
 	st.w.WriteHeader(http.StatusOK)

@@ -252,13 +252,33 @@ func (f slowFeed) ReadChannels(ctx context.Context, channels []string, after int
 	}
 }
 
+func TestWhatIsThereDoesNotWaitForTheDatabase(t *testing.T) {
+	t.Parallel()
+	wait := make(chan struct{})
+	s := serve(t, options{
+		before: func(f *deliverytest.Feed) { f.Add("all"); f.Add("all") },
+		hub: func(c *delivery.Config) {
+			feed, _ := c.Feed.(*deliverytest.Feed)
+			c.RingFrames, c.Feed = 1, slowFeed{feed, wait}
+		},
+	})
+	begun := time.Now()
+	c := s.listen(t, "ann", domain.RoleCustomer, "?lastSeq=0")
+	c.expect("registered")
+	if took := time.Since(begun); took > 8*time.Second { // at 10 s there would be a checkpoint
+		t.Errorf("it begins after %s", took)
+	}
+	close(wait)
+	c.expectEvents(1, 2)
+}
+
 // The comments come though the database does not answer.
 func TestAStreamThatWaitsForTheDatabaseIsKeptAlive(t *testing.T) {
 	t.Parallel()
 	wait := make(chan struct{})
 	s := serve(t, options{
 		sse:     func(c *Config) { c.KeepAlive = 20 * time.Millisecond },
-		session: func(c *session.Config) { c.CheckpointInterval = 10 * time.Millisecond },
+		session: func(c *session.Config) { c.CheckpointInterval = 2 * time.Millisecond },
 		before: func(f *deliverytest.Feed) {
 			for range 9 {
 				f.Add("all")
