@@ -14,10 +14,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -39,7 +37,7 @@ func benchFanout(ctx context.Context, out io.Writer, _ string) error {
 		return err
 	}
 	defer stopPeer()
-	ours, stopOurs, err := startFanoutServer(ctx)
+	ours, stopOurs, err := startFanoutServer()
 	if err != nil {
 		return err
 	}
@@ -273,41 +271,25 @@ func startNodePeer(ctx context.Context) (address string, stop func(), err error)
 		}
 	}
 	cmd := exec.Command("node", "server.mjs") //nolint:noctx // it is interrupted, not killed
-	cmd.Dir = dir
-	return startListening(cmd)
+	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	return startListening(cmd, said)
 }
 
 // startFanoutServer starts this program once more, as a server.
-func startFanoutServer(_ context.Context) (address string, stop func(), err error) {
+func startFanoutServer() (address string, stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", nil, err
 	}
 	cmd := exec.Command(self, "-fanout-server") //nolint:noctx // it is interrupted, not killed
-	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(runtime.NumCPU()))
-	return startListening(cmd)
-}
-
-// startListening starts a server that prints its address.
-func startListening(cmd *exec.Cmd) (address string, stop func(), err error) {
 	cmd.Stderr = os.Stderr
 	said, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
 	if err != nil {
 		return "", nil, err
 	}
-	stop = func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	}
-	lines := bufio.NewScanner(said)
-	for lines.Scan() {
-		if m := readyLine.FindStringSubmatch(lines.Text()); m != nil {
-			return m[1], stop, nil
-		}
-	}
-	stop()
-	return "", nil, fmt.Errorf("%s ended before it was ready", cmd.Path)
+	return startListening(cmd, said)
 }

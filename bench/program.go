@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -49,10 +48,15 @@ func (p program) serve(url string) (address string, stop func(), err error) {
 	cmd := exec.Command(p.path, "serve") //nolint:noctx // it is interrupted, not killed
 	cmd.Env = p.environ(url)
 	said, err := cmd.StderrPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
 	if err != nil {
+		return "", nil, err
+	}
+	return startListening(cmd, said)
+}
+
+// startListening starts a server and waits until it says where it listens; stop ends it.
+func startListening(cmd *exec.Cmd, said io.Reader) (address string, stop func(), err error) {
+	if err := cmd.Start(); err != nil {
 		return "", nil, err
 	}
 	stop = func() {
@@ -67,7 +71,7 @@ func (p program) serve(url string) (address string, stop func(), err error) {
 		}
 	}
 	stop()
-	return "", nil, errors.New("the server ended before it was ready")
+	return "", nil, fmt.Errorf("%s ended before it was ready", filepath.Base(cmd.Path))
 }
 
 // finished is what became of a command that ran to its end.
