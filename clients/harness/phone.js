@@ -67,6 +67,10 @@ export class Phone {
   // cut says whether there was something to be cut.
   async #cut(kind, random) {
     const { engine } = this.app.socket.io;
+    // When its WebSocket breaks between the answer to the probe and the upgrade, engine.io-client 6.6 has stopped polling
+    // already and notices nothing until its heartbeat fails, 45 s later. That is waited for where the server's end or
+    // chance brings it about, but not brought about on purpose.
+    if (engine?.upgrading) return false;
     switch (kind) {
       case 'engine': // the client's own, with the goodbye of the transport, if it can still be said
         if (engine?.readyState !== 'open') return false;

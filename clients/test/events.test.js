@@ -43,11 +43,11 @@ const WITHOUT_SEQ = new Set(['checkpoint', 'left']); // what is told beside the 
 // toldOf does something and says who was told of what because of it: {event: [names without transport]}, each by all
 // transports, once. The mark after it bounds the wait: whoever was told of the mark was told of all before it.
 async function toldOf(act, { reactions = 0 } = {}) {
+  await marked(); // what was done before is told by now
   const from = Object.fromEntries(Object.entries(crowd).map(([name, app]) => [name, app.told.length]));
   await act();
   if (reactions > 0) await inbox(reactions);
-  const mark = await shop.announce('A mark');
-  await Promise.all(Object.values(crowd).map((app) => app.upTo(mark)));
+  const mark = await marked();
   const who = {};
   for (const [name, app] of Object.entries(crowd)) {
     const told = app.told.slice(from[name]).filter(({ event, data }) => data?.seq !== mark && !WITHOUT_SEQ.has(event));
@@ -60,6 +60,12 @@ async function toldOf(act, { reactions = 0 } = {}) {
     }
   }
   return who;
+}
+
+async function marked() {
+  const mark = await shop.announce('A mark');
+  await Promise.all(Object.values(crowd).map((app) => app.upTo(mark)));
+  return mark;
 }
 
 // What the program does because of an event comes a moment later: an entry in the customer's inbox.
@@ -258,8 +264,7 @@ test('in a room one is told of what the room carries, and once of what another c
 });
 
 test('all that everybody was told is what the feed has, under the names and with the data of it', async () => {
-  const mark = await shop.announce('The end');
-  await Promise.all(Object.values(crowd).map((app) => app.upTo(mark)));
+  await marked();
   for (const [name, app] of Object.entries(crowd)) {
     const user = name.split(' ')[0];
     if (user === 'nobody') continue;

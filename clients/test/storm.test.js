@@ -16,11 +16,13 @@ import { faults } from '../harness/told.js';
 import { until } from '../harness/until.js';
 
 const CLIENTS = 100;
-const CUTS = 10; // of each
+const CUTS = 10; // of each client
+const STREAM_CUTS = 5; // of each stream, which comes back more slowly
 const STREAMS = 6;
-const BETWEEN = 2400; // ms between two cuts of a client, at most
+const ORDERS = 30; // at least
+const BETWEEN = 2000; // ms between two cuts of one, at most
 const RESTARTS = ['stop', 'kill', 'stop', 'kill', 'kill'];
-const PATIENCE = 30_000; // ms until the last client is told of the last event
+const PATIENCE = 60_000; // ms until the last client is told of the last event; a heartbeat may have to fail first
 
 let program;
 let shop;
@@ -63,7 +65,7 @@ test('nothing is missing, repeated, out of order or strange, and everybody is re
   const evening = new Evening(shop, { customers, couriers, pace: 120, random: random.fork() });
 
   const all = [...phones, ...radios];
-  const suffering = Promise.all(all.map((one) => one.suffer(CUTS, BETWEEN, random.fork())));
+  const suffering = Promise.all(all.map((one) => one.suffer(radios.includes(one) ? STREAM_CUTS : CUTS, BETWEEN, random.fork())));
   suffering.catch(() => {}); // told when it is awaited
   const cuts = () => phones.reduce((sum, phone) => sum + phone.cuts, 0);
   for (const [i, end] of RESTARTS.entries()) {
@@ -71,11 +73,12 @@ test('nothing is missing, repeated, out of order or strange, and everybody is re
     await until(() => `${due} cuts; there were ${cuts()}`, () => {
       assert.deepEqual(all.map(({ lost }) => lost).filter(Boolean), []);
       return cuts() >= due;
-    }, 60_000);
+    }, PATIENCE);
     await program[end]();
     await program.start();
   }
   await suffering;
+  await until(() => `${ORDERS} orders; there were ${evening.orders}`, () => evening.orders >= ORDERS, PATIENCE); // on a slow machine
   await evening.close();
 
   // Two marks: who was told of the first was told of all before it, and who was told of the second would have been told
@@ -96,5 +99,5 @@ test('nothing is missing, repeated, out of order or strange, and everybody is re
     `${count.returns} times back, ${count.events} events told, ${found.length} faults`);
   assert.deepEqual(found.slice(0, 20), []);
   assert.equal(cuts(), CLIENTS * CUTS);
-  assert.ok(evening.orders > 20 && count.events > 5000 && count.returns > 2 * CLIENTS, 'there was something to be missed');
+  assert.ok(count.events > 50 * CLIENTS && count.returns > 2 * CLIENTS, 'there was something to be missed');
 });
