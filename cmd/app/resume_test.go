@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/eventstore"
@@ -146,6 +149,18 @@ func (s *subscriber) check(t *testing.T, feed *projections.FeedLog, entries map[
 	return len(want)
 }
 
+// insist asks until the server knows whether it was done: one that has too much to do, or lost its database meanwhile, is
+// asked for the same again.
+func insist(ctx context.Context, s *server, method, path, token string, body any) (a answer, err error) {
+	key := uuid.NewString()
+	for range 10 {
+		if a, err = s.call(ctx, method, path, token, body, "Idempotency-Key", key); err != nil || a.status != http.StatusServiceUnavailable {
+			break
+		}
+	}
+	return a, err
+}
+
 // shopkeeping places orders and moves them on until it was done n times; each call is expected to pass.
 func shopkeeping(t *testing.T, s *server, product string, n int, p *course) {
 	t.Helper()
@@ -156,17 +171,17 @@ func shopkeeping(t *testing.T, s *server, product string, n int, p *course) {
 		wg.Go(func() {
 			for i := range jobs {
 				customer := tokenFor(t, fmt.Sprintf("customer-%d", i%30), domain.RoleCustomer)
-				a, err := s.call(t.Context(), "POST", "/api/v1/orders", customer, orderOf(product))
+				a, err := insist(t.Context(), s, "POST", "/api/v1/orders", customer, orderOf(product))
 				if err != nil || a.status != 201 {
 					t.Errorf("order %d: %v %v", i, a, err)
 					continue
 				}
 				path := fmt.Sprintf("/api/v1/orders/%s", a.body["id"])
 				if i%4 == 3 {
-					a, err = s.call(t.Context(), "POST", path+"/cancel", customer, map[string]any{"reason": "changed my mind"})
+					a, err = insist(t.Context(), s, "POST", path+"/cancel", customer, map[string]any{"reason": "changed my mind"})
 				} else {
 					for _, to := range []string{"confirmed", "preparing", "ready"} {
-						a, err = s.call(t.Context(), "PATCH", path+"/status", admin, map[string]any{"status": to})
+						a, err = insist(t.Context(), s, "PATCH", path+"/status", admin, map[string]any{"status": to})
 						if err != nil || a.status != 200 {
 							break
 						}
@@ -176,7 +191,7 @@ func shopkeeping(t *testing.T, s *server, product string, n int, p *course) {
 					t.Errorf("order %d: %v %v", i, a, err)
 				}
 				if i%20 == 0 {
-					a, err = s.call(t.Context(), "PATCH", "/api/v1/business/status", admin, map[string]any{"isOpen": true, "message": fmt.Sprint("still open, ", i)})
+					a, err = insist(t.Context(), s, "PATCH", "/api/v1/business/status", admin, map[string]any{"isOpen": true, "message": fmt.Sprint("still open, ", i)})
 					if err != nil || a.status != 200 {
 						t.Errorf("announcement %d: %v %v", i, a, err)
 					}
