@@ -132,12 +132,14 @@ test('an anonymous app may not join anything', async () => {
   await app.ask('ping');
 });
 
-test('more than 100 messages in 10 s cost the connection, which comes back by itself', async () => {
-  const app = await apps.connect({ auth: { token: shop.token('dora') } });
-  for (let i = 0; i < 101; i++) app.socket.emit('ping');
-  await app.disconnected();
-  assert.equal(app.of('error').at(-1)?.code, 'rate_limited');
-  assert.notEqual(app.disconnects[0], 'io server disconnect'); // after which the client would stay away
-  await app.connected(2);
-  assert.deepEqual(app.connects, [false, true]);
-});
+for (const via of Object.keys(TRANSPORTS)) {
+  test(`more than 100 messages in 10 s over ${via} cost the connection, which comes back by itself`, async () => {
+    const app = await apps.connect({ via, auth: { token: shop.token('dora') } });
+    for (let i = 0; i < 101; i++) app.socket.emit('ping');
+    await app.disconnected();
+    assert.equal(app.of('error').at(-1)?.code, 'rate_limited');
+    assert.notEqual(app.disconnects[0], 'io server disconnect'); // after which the client would stay away
+    await app.connected(2);
+    assert.deepEqual(app.connects, [false, true]);
+  });
+}

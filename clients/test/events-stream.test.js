@@ -140,6 +140,8 @@ test('rooms are asked for in the address; those that one may not have are told',
   const order = await shop.order('carl');
   await shop.online('dave');
   await shop.assign(order, 'dave');
+  const earlier = listen({ token: shop.token('carl') });
+  await earlier.upTo(await shop.announce('The assignment is told')); // and is not of the room any more
   const stream = listen({ token: shop.token('carl'), query: `room=order:${order.id}&room=delivery:dave&room=delivery:erin` });
   const registered = await stream.hears('registered');
   assert.ok(registered.channels.includes(`order:${order.id}`) && registered.channels.includes('delivery:dave'));
