@@ -15,13 +15,13 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/delivery/socketio/engine"
 	"github.com/orderlog/orderlog/delivery/socketio/namespace"
+	"github.com/orderlog/orderlog/internal/origins"
 	"github.com/orderlog/orderlog/internal/proxies"
 )
 
@@ -31,9 +31,8 @@ type Config struct {
 	Rooms    Rooms
 	// TrustedProxies are those whose word for a client's address is taken. Empty: nobody's.
 	TrustedProxies proxies.Trusted
-	// Origins are the browser origins that may connect, such as "https://shop.example"; "*" allows all. A client
-	// that sends no Origin is no browser and is allowed.
-	Origins []string
+	// Origins are the browser origins that may connect, beside the server's own.
+	Origins origins.Allowed
 	// Logger gets what goes wrong on this side. Default: slog.Default().
 	Logger *slog.Logger
 
@@ -113,7 +112,7 @@ func New(cfg Config) *Handler {
 	})
 	h.engine = engine.New(engine.Config{
 		Accept:      h.accept,
-		AllowOrigin: func(origin string) bool { return originAllowed(h.cfg.Origins, origin) },
+		AllowOrigin: h.cfg.Origins.Admit,
 		Logger:      h.cfg.Logger,
 
 		PingInterval: h.cfg.PingInterval, PingTimeout: h.cfg.PingTimeout, UpgradeTimeout: h.cfg.UpgradeTimeout,
@@ -121,15 +120,6 @@ func New(cfg Config) *Handler {
 		MaxPayload: h.cfg.MaxMessageBytes, MaxSessions: h.cfg.MaxSessions, SocketBuffer: h.cfg.SocketBuffer,
 	})
 	return h
-}
-
-func originAllowed(allowed []string, origin string) bool {
-	for _, o := range allowed {
-		if o == "*" || strings.EqualFold(strings.TrimSuffix(o, "/"), origin) {
-			return true
-		}
-	}
-	return false
 }
 
 // ServeHTTP answers one request of a client. A WebSocket's is served until it ends or Shutdown.

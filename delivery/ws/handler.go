@@ -15,7 +15,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/delivery/socket"
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/origins"
 	"github.com/orderlog/orderlog/internal/proxies"
 )
 
@@ -38,9 +38,8 @@ type Config struct {
 	Sessions *session.Service
 	// TrustedProxies are those whose word for a client's address is taken. Empty: nobody's.
 	TrustedProxies proxies.Trusted
-	// Origins are the browser origins that may connect, such as "https://shop.example"; "*" allows all. A client
-	// that sends no Origin is no browser and is allowed.
-	Origins []string
+	// Origins are the browser origins that may connect, beside the server's own.
+	Origins origins.Allowed
 	// Logger gets what goes wrong on this side. Default: slog.Default().
 	Logger *slog.Logger
 
@@ -114,21 +113,9 @@ func New(cfg Config) *Handler {
 		ReadBufferSize:   1 << 10,        // clients send little, and there are many of them
 		WriteBufferPool:  new(sync.Pool), // never used: frames are written by the connection's own writer
 		Subprotocols:     []string{V1Batch, V1},
-		CheckOrigin:      func(r *http.Request) bool { return originAllowed(h.cfg.Origins, r.Header.Get("Origin")) },
+		CheckOrigin:      h.cfg.Origins.Admit,
 	}
 	return h
-}
-
-func originAllowed(allowed []string, origin string) bool {
-	if origin == "" {
-		return true
-	}
-	for _, o := range allowed {
-		if o == "*" || strings.EqualFold(strings.TrimSuffix(o, "/"), origin) {
-			return true
-		}
-	}
-	return false
 }
 
 // ServeHTTP upgrades the request and returns; the connection is served until it ends or Shutdown.

@@ -28,9 +28,9 @@ type Config struct {
 	// any time; the request is valid until Accept returns. When it fails the client is answered 503 with the error's
 	// text, and the session never was.
 	Accept func(r *http.Request, s *Session) (Peer, error)
-	// AllowOrigin says whether pages of a browser origin, such as "https://shop.example", may connect. A request without
-	// an Origin is allowed without being asked. Nil: no origin is allowed.
-	AllowOrigin func(origin string) bool
+	// AllowOrigin says whether the page that a request comes from may connect. A request without an Origin is allowed
+	// without being asked. Nil: no page is allowed.
+	AllowOrigin func(r *http.Request) bool
 	// Logger gets what goes wrong on this side. Default: slog.Default().
 	Logger *slog.Logger
 
@@ -62,7 +62,7 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.Default()
 	}
 	if c.AllowOrigin == nil {
-		c.AllowOrigin = func(string) bool { return false }
+		c.AllowOrigin = func(*http.Request) bool { return false }
 	}
 	byDefault(&c.PingInterval, 25*time.Second)
 	byDefault(&c.PingTimeout, 20*time.Second)

@@ -12,7 +12,9 @@ import (
 
 func TestWhatBreaksTheHandshakeIsRefusedWithItsCode(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *engine.Config) { c.AllowOrigin = func(o string) bool { return o == "https://shop.example" } }, nil)
+	w := newWorld(t, func(c *engine.Config) {
+		c.AllowOrigin = func(r *http.Request) bool { return r.Header.Get("Origin") == "https://shop.example" }
+	}, nil)
 	for name, test := range map[string]struct {
 		method, query, body string
 		header              []string
@@ -132,7 +134,7 @@ func TestThereAreNoMoreSessionsThanTheBound(t *testing.T) {
 func TestASessionBelongsToItsOrigin(t *testing.T) {
 	t.Parallel()
 	const shop, other = "https://shop.example", "https://other.example"
-	w := newWorld(t, func(c *engine.Config) { c.AllowOrigin = func(string) bool { return true } }, nil)
+	w := newWorld(t, func(c *engine.Config) { c.AllowOrigin = func(*http.Request) bool { return true } }, nil)
 	for name, test := range map[string]struct {
 		opened string
 		then   []string // Origin and status, in turn
@@ -166,7 +168,9 @@ func TestASessionBelongsToItsOrigin(t *testing.T) {
 func TestBrowsersMayReadTheAnswersToOriginsThatMayConnect(t *testing.T) {
 	t.Parallel()
 	const shop = "https://shop.example"
-	w := newWorld(t, func(c *engine.Config) { c.AllowOrigin = func(o string) bool { return o == shop } }, nil)
+	w := newWorld(t, func(c *engine.Config) {
+		c.AllowOrigin = func(r *http.Request) bool { return r.Header.Get("Origin") == shop }
+	}, nil)
 	for _, method := range []string{"GET", "OPTIONS", "PUT"} {
 		r, err := http.NewRequestWithContext(t.Context(), method, w.url+"/?EIO=4&transport=polling", nil)
 		if err != nil {

@@ -11,7 +11,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (origin string, o
 	switch {
 	case len(origins) == 0 || len(origins) == 1 && origins[0] == "":
 		return "", true // no page of another origin
-	case len(origins) > 1 || !s.cfg.AllowOrigin(origins[0]):
+	case len(origins) > 1 || !s.cfg.AllowOrigin(r):
 		return "", false
 	}
 	header.Set("Access-Control-Allow-Origin", origins[0])

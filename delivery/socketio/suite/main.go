@@ -75,7 +75,7 @@ type server struct {
 // newServer has the times and sizes that the suites expect.
 func newServer() *server {
 	config := engine.Config{
-		AllowOrigin:  func(string) bool { return true }, // the suites run in browsers, too
+		AllowOrigin:  func(*http.Request) bool { return true }, // the suites run in browsers, too
 		PingInterval: 300 * time.Millisecond,
 		PingTimeout:  200 * time.Millisecond,
 		MaxPayload:   1_000_000,
