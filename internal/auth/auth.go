@@ -172,8 +172,16 @@ func identity(claims jwt.MapClaims) (Identity, error) {
 	if err != nil || exp == nil {
 		return Identity{}, refuse("the claim exp is missing")
 	}
-	return Identity{UserID: sub, Role: role, Name: name, ExpiresAt: exp.Time}, nil
+	until := exp.Time
+	if until.After(latest) {
+		until = latest
+	}
+	return Identity{UserID: sub, Role: role, Name: name, ExpiresAt: until}, nil
 }
+
+// latest is the last second that RFC 3339 can name. A token that holds for longer holds until then, so that its end can be
+// written down and reckoned with everywhere.
+var latest = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
 
 // validText accepts 1 to max characters on one line. The replacement character is refused as well: the JSON decoder
 // puts it for every byte that is no UTF-8, so two different ids could become one.

@@ -84,6 +84,17 @@ func TestATokenSpeaksForItsClaims(t *testing.T) {
 	}
 }
 
+func TestATokenHoldsNoLongerThanTimesCanBeWritten(t *testing.T) {
+	t.Parallel()
+	v := verifier(t, Config{Secret: secret})
+	for _, exp := range []any{float64(253402300799), float64(253402300800), 9.3e12, 1e15} {
+		id, err := v.Verify(t.Context(), signed(t, jwt.SigningMethodHS256, secret, with("exp", exp)))
+		if err != nil || !id.ExpiresAt.Equal(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)) {
+			t.Errorf("exp %v: until %v, %v", exp, id.ExpiresAt, err)
+		}
+	}
+}
+
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	at := func(d time.Duration) int64 { return now.Add(d).Unix() }
