@@ -9,13 +9,13 @@ const MODULES = fileURLToPath(new URL('../node_modules/', import.meta.url));
 const SERVER = 'http://localhost:5000';
 
 /** Example is a module from the page in a folder of its own, which speaks to another server. modules are those it imports
- * beside the installed ones, by name: their source. */
+ * beside the installed ones, by name: their source. client is the package that it gets as socket.io-client. */
 export class Example {
-  constructor(name, server, modules = {}) {
+  constructor(name, server, modules = {}, client = 'socket.io-client') {
     this.dir = mkdtempSync(path.join(MODULES, '.example-'));
     this.file = path.join(this.dir, 'example.mjs');
     this.url = pathToFileURL(this.file).href;
-    writeFileSync(this.file, printed(name).replaceAll(SERVER, server));
+    writeFileSync(this.file, printed(name).replaceAll(SERVER, server).replaceAll('"socket.io-client"', `"${client}"`));
     for (const [module, source] of Object.entries(modules)) {
       const place = path.join(this.dir, 'node_modules', module);
       mkdirSync(place, { recursive: true });

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
+import { Apps, TRANSPORTS } from '../harness/apps.js';
 import { Example } from '../harness/examples.js';
 import { Program } from '../harness/program.js';
 import { Shop } from '../harness/shop.js';
@@ -25,8 +26,8 @@ after(async () => {
   await program?.end();
 });
 
-const example = (name, modules) => {
-  const one = new Example(name, program.url, modules);
+const example = (name, modules, client) => {
+  const one = new Example(name, program.url, modules, client);
   endings.push(one.end);
   return one;
 };
@@ -127,4 +128,35 @@ test('the Node printer prints each order once, also after a night switched off',
   const fourth = await shop.order('rita');
   await prints(4);
   assert.deepEqual(lines, [first, second, third, fourth].map(line));
+});
+
+test('a client from before connection state recovery misses nothing by the cursor it keeps', async () => {
+  const { connect } = await example('older', {}, 'socket.io-client-4.5').load();
+  const socket = connect(program.url, shop.token('rita'));
+  endings.push(() => socket.disconnect());
+  const heard = [];
+  socket.on('order:status:update', ({ status }) => heard.push(status));
+  socket.on('order:cancelled', () => heard.push('cancelled'));
+  await new Promise((resolve) => socket.once('registered', resolve));
+  const order = await shop.order('rita');
+  await shop.step(order, 'confirmed');
+  await until('the first status', () => heard.length > 0);
+  await restart(() => shop.step(order, 'preparing'));
+  await until('what it missed', () => heard.length > 1);
+  await program.kill();
+  await program.start();
+  await shop.cancel(order, 'burnt', 'ada');
+  await until('what it missed the second time', () => heard.length > 2);
+  assert.deepEqual(heard, ['confirmed', 'preparing', 'cancelled']);
+  assert.equal(socket.recovered, undefined, 'this client knows of no recovery');
+});
+
+test('an app that names the server itself as its origin, as React Native does, is let in by every transport', async () => {
+  const apps = new Apps(program.url);
+  endings.push(() => apps.end());
+  for (const via of Object.keys(TRANSPORTS)) {
+    const app = await apps.connect({ via, auth: { token: shop.token('carl') }, extraHeaders: { Origin: program.url } });
+    if (via !== 'polling') await until('the WebSocket', () => app.socket.io.engine.transport.name === 'websocket');
+    assert.equal((await app.ask('register', {})).userId, 'carl');
+  }
 });
