@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -62,9 +63,9 @@ func TestCloseWaitsForAPollButNotForLong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newHandler(t, func(c *engine.Config) { c.CloseTimeout = 3 * time.Second }, nil)
-		fetched, forgotten := w.begin(), w.begin()
+		fetched, left, forgotten := w.begin(), w.begin(), w.begin()
 		begun := time.Now()
-		for _, p := range []*peer{fetched, forgotten} {
+		for _, p := range []*peer{fetched, left, forgotten} {
 			p.send("last words")
 			p.session.Close(expelled)
 			if got := w.call("POST", p.session.ID(), "4ignored"); got != (answer{200, "ok"}) {
@@ -72,18 +73,39 @@ func TestCloseWaitsForAPollButNotForLong(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Second) //nolint:forbidigo // it is played
-		if got := w.call("GET", fetched.session.ID(), ""); got != (answer{200, "4last words\x1e1"}) {
-			t.Errorf("the poll was answered %v", got)
+		for _, p := range []*peer{fetched, left} {
+			if got := w.call("GET", p.session.ID(), ""); got != (answer{200, "4last words"}) {
+				t.Errorf("the poll was answered %v, want the end in a payload of its own", got)
+			}
+		}
+		if got := w.call("GET", fetched.session.ID(), ""); got != (answer{200, "1"}) {
+			t.Errorf("the next poll was answered %v, want the end", got)
 		}
 		w.ended(fetched, expelled)
-		if reason := <-forgotten.closed; reason != expelled || time.Since(begun) != 3*time.Second {
-			t.Errorf("it ended because of %q after %s", reason, time.Since(begun))
+		for _, p := range []*peer{left, forgotten} {
+			if reason := <-p.closed; reason != expelled || time.Since(begun) != 3*time.Second {
+				t.Errorf("it ended because of %q after %s", reason, time.Since(begun))
+			}
 		}
-		if got := append(fetched.got(), forgotten.got()...); len(got) != 0 {
+		if got := slices.Concat(fetched.got(), left.got(), forgotten.got()); len(got) != 0 {
 			t.Errorf("received %q after Close", got)
 		}
 		w.stop()
 	})
+}
+
+func TestWhatAPollHasWhenItsSessionEndsIsTheClientsWithoutTheEnd(t *testing.T) {
+	t.Parallel()
+	w := newHandler(t, nil, nil)
+	p := w.begin()
+	p.fill = func(context.Context) {
+		p.send("last words")
+		w.call("POST", p.session.ID(), "nonsense")
+	}
+	if got := w.call("GET", p.session.ID(), ""); got != (answer{200, "4last words"}) {
+		t.Errorf("the poll was answered %v", got)
+	}
+	w.ended(p, engine.ReasonProtocol)
 }
 
 func TestASessionMayBeClosedWhileItIsAccepted(t *testing.T) {

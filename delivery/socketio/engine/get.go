@@ -124,7 +124,8 @@ func (s *Session) endGet(g *get) {
 	close(g.done)
 }
 
-// collect waits until there is something to answer, and puts it into b. closing says that the session ends with it.
+// collect waits until there is something to answer, and puts it into b. The end of the session is told alone, by the next
+// poll if need be. closing says that the session ends with it.
 // When the client goes, b may be empty. ctx ends with the session or the request.
 func (s *Session) collect(ctx context.Context, r *http.Request, g *get, b *Batch) (closing Reason, why *refusal) {
 	client := r.Context()
@@ -138,17 +139,17 @@ func (s *Session) collect(ctx context.Context, r *http.Request, g *get, b *Batch
 			return "", errRequest
 		case client.Err() != nil:
 			return "", nil
+		case b.size() > 0: // before all that ends something: clients hand nothing on that came with a close packet
+			return "", nil
 		case ended == ReasonClient:
 			b.packet(packetNoop, "")
 			return "", nil
 		case ended != "":
 			b.packet(packetClose, "")
 			return "", nil
-		case f.closing != "" && !f.again && !b.Full():
+		case f.closing != "" && !f.again:
 			b.packet(packetClose, "")
 			return f.closing, nil
-		case b.size() > 0:
-			return "", nil
 		case f.again:
 			continue
 		case !noopBy.IsZero() && !time.Now().Before(noopBy):
