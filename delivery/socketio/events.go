@@ -107,7 +107,7 @@ func (s *socket) forget(ctx context.Context, room string) error {
 	s.mu.Unlock()
 	if known.stored {
 		err := s.withRooms(ctx, "a room could not be forgotten", func(ctx context.Context, rooms Rooms) error {
-			return rooms.Forget(ctx, s.pid.recovery, room)
+			return rooms.Forget(ctx, s.pid.recovery, s.user.UserID, room)
 		})
 		if err != nil {
 			return err

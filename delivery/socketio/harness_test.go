@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -26,15 +27,18 @@ var errFault = errors.New("the database is away")
 // memory is Rooms without a database.
 type memory struct {
 	mu    sync.Mutex
-	rooms map[uuid.UUID]map[string]int64
-	users map[uuid.UUID]string
+	rooms map[owner]map[string]int64
 	calls int
 	fault func(call string) error // nil: none
 }
 
-func newMemory() *memory {
-	return &memory{rooms: map[uuid.UUID]map[string]int64{}, users: map[uuid.UUID]string{}}
+// owner is whose rooms they are.
+type owner struct {
+	recovery uuid.UUID
+	user     string
 }
+
+func newMemory() *memory { return &memory{rooms: map[owner]map[string]int64{}} }
 
 func (m *memory) begin(call string) error {
 	m.calls++
@@ -78,20 +82,21 @@ func (m *memory) Remember(_ context.Context, recovery uuid.UUID, user, room stri
 	if err := m.begin("remember"); err != nil {
 		return err
 	}
-	if m.rooms[recovery] == nil {
-		m.rooms[recovery] = map[string]int64{}
+	whose := owner{recovery, user}
+	if m.rooms[whose] == nil {
+		m.rooms[whose] = map[string]int64{}
 	}
-	m.rooms[recovery][room], m.users[recovery] = from, user
+	m.rooms[whose][room] = from
 	return nil
 }
 
-func (m *memory) Forget(_ context.Context, recovery uuid.UUID, room string) error {
+func (m *memory) Forget(_ context.Context, recovery uuid.UUID, user, room string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.begin("forget"); err != nil {
 		return err
 	}
-	delete(m.rooms[recovery], room)
+	delete(m.rooms[owner{recovery, user}], room)
 	return nil
 }
 
@@ -102,11 +107,7 @@ func (m *memory) Recall(_ context.Context, recovery uuid.UUID, user string) (map
 		return nil, err
 	}
 	got := map[string]int64{}
-	if m.users[recovery] == user {
-		for room, from := range m.rooms[recovery] {
-			got[room] = from
-		}
-	}
+	maps.Copy(got, m.rooms[owner{recovery, user}])
 	return got, nil
 }
 

@@ -140,10 +140,10 @@ type forgetful struct {
 	asked, goOn chan struct{}
 }
 
-func (f forgetful) Forget(ctx context.Context, recovery uuid.UUID, room string) error {
+func (f forgetful) Forget(ctx context.Context, recovery uuid.UUID, user, room string) error {
 	f.asked <- struct{}{}
 	<-f.goOn
-	return f.memory.Forget(ctx, recovery, room)
+	return f.memory.Forget(ctx, recovery, user, room)
 }
 
 // A room that is joined while the database still hears that it was left before stays remembered.

@@ -13,12 +13,14 @@ import (
 
 // Rooms remembers which rooms a connection joined, so that it is in them again when it is recovered, on any node. Its
 // methods are safe for concurrent use. Their errors are faults: what they were about is not known to have been done.
+//
+// Whoever knows a connection's pid can name it, so what is noted for one user is out of the reach of all others.
 type Rooms interface {
 	// Remember notes that a user's connection is in a room, which counts for it from behind a seq. It replaces what was
 	// noted of the room before.
 	Remember(ctx context.Context, recovery uuid.UUID, user, room string, from int64) error
 	// Forget takes it back. A room that is not noted is forgotten already.
-	Forget(ctx context.Context, recovery uuid.UUID, room string) error
+	Forget(ctx context.Context, recovery uuid.UUID, user, room string) error
 	// Recall returns the rooms of a user's connection with the seqs that they count from, and keeps them from being
 	// pruned for another retention. Those of another user's are none.
 	Recall(ctx context.Context, recovery uuid.UUID, user string) (map[string]int64, error)
@@ -27,9 +29,9 @@ type Rooms interface {
 const (
 	sqlRemember = `
 INSERT INTO recovery_rooms (session, user_id, room, from_seq) VALUES ($1, $2, $3, $4)
-ON CONFLICT (session, room) DO UPDATE SET user_id = excluded.user_id, from_seq = excluded.from_seq, used_at = excluded.used_at`
+ON CONFLICT (session, user_id, room) DO UPDATE SET from_seq = excluded.from_seq, used_at = excluded.used_at`
 
-	sqlForget = `DELETE FROM recovery_rooms WHERE session = $1 AND room = $2`
+	sqlForget = `DELETE FROM recovery_rooms WHERE session = $1 AND user_id = $2 AND room = $3`
 
 	// Most connections that come back have no rooms, and those that have come back often: only now and then is a row
 	// written.
@@ -42,8 +44,8 @@ SELECT room, from_seq FROM recovery_rooms WHERE session = $1 AND user_id = $2`
 
 	// A part at a time, so that no statement holds many locks. Rows that are being touched are left.
 	sqlPrune = `
-DELETE FROM recovery_rooms WHERE (session, room) IN (
-    SELECT session, room FROM recovery_rooms WHERE used_at < clock_timestamp() - $1::interval
+DELETE FROM recovery_rooms WHERE (session, user_id, room) IN (
+    SELECT session, user_id, room FROM recovery_rooms WHERE used_at < clock_timestamp() - $1::interval
     ORDER BY used_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
 )
 
@@ -87,8 +89,8 @@ func (r *RoomLog) Remember(ctx context.Context, recovery uuid.UUID, user, room s
 }
 
 // Forget implements Rooms.
-func (r *RoomLog) Forget(ctx context.Context, recovery uuid.UUID, room string) error {
-	if _, err := r.pool.Exec(ctx, sqlForget, recovery, room); err != nil {
+func (r *RoomLog) Forget(ctx context.Context, recovery uuid.UUID, user, room string) error {
+	if _, err := r.pool.Exec(ctx, sqlForget, recovery, user, room); err != nil {
 		return fmt.Errorf("forget the room %q of a connection: %w", room, err)
 	}
 	return nil

@@ -62,10 +62,24 @@ func TestRoomsAreRememberedForTheUserUntilTheyAreForgotten(t *testing.T) {
 	expectRooms(t, r, uuid.New(), "ann", map[string]int64{})
 
 	must(t, r.Remember(t.Context(), a, "ann", "order:1", 9))
-	must(t, r.Forget(t.Context(), a, "order:2"))
-	must(t, r.Forget(t.Context(), a, "order:2"))
+	must(t, r.Forget(t.Context(), a, "ann", "order:2"))
+	must(t, r.Forget(t.Context(), a, "ann", "order:2"))
 	expectRooms(t, r, a, "ann", map[string]int64{"order:1": 9})
 	expectRooms(t, r, b, "ann", map[string]int64{"order:1": 7})
+}
+
+// Who knows the pid of another user's connection can neither take its rooms over nor have them forgotten.
+func TestAnotherUsersRoomsAreOutOfReach(t *testing.T) {
+	t.Parallel()
+	r, _ := roomLog(t)
+	a := uuid.New()
+	must(t, r.Remember(t.Context(), a, "ann", "order:1", 5))
+	must(t, r.Remember(t.Context(), a, "bob", "order:1", 9))
+	must(t, r.Remember(t.Context(), a, "bob", "order:2", 9))
+	expectRooms(t, r, a, "ann", map[string]int64{"order:1": 5})
+	must(t, r.Forget(t.Context(), a, "bob", "order:1"))
+	expectRooms(t, r, a, "ann", map[string]int64{"order:1": 5})
+	expectRooms(t, r, a, "bob", map[string]int64{"order:2": 9})
 }
 
 func TestRoomsThatNobodyCanComeBackForArePruned(t *testing.T) {
@@ -109,7 +123,7 @@ func TestWithoutADatabaseRoomsAreAnError(t *testing.T) {
 	if err := r.Remember(ctx, uuid.New(), "ann", "order:1", 1); err == nil {
 		t.Error("a room was remembered nowhere")
 	}
-	if err := r.Forget(ctx, uuid.New(), "order:1"); err == nil {
+	if err := r.Forget(ctx, uuid.New(), "ann", "order:1"); err == nil {
 		t.Error("a room was forgotten nowhere")
 	}
 	if _, err := r.Recall(ctx, uuid.New(), "ann"); err == nil {
