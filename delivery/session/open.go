@@ -19,6 +19,9 @@ type Start struct {
 	// it is told what comes from now on. 0: all that is kept.
 	LastSeq *int64
 	Log     string
+	// Foreign says that the client was told something before that cannot be found in this log, because it holds the cursor of
+	// another server. Without LastSeq it is told resync, different_log.
+	Foreign bool
 	// Rooms to be in from the beginning, order:ID and delivery:AGENT.
 	Rooms []string
 	// RoomsFrom has the seqs from which rooms count that the client was in, by their names as they were acknowledged. A room
@@ -91,7 +94,8 @@ func (s *Service) subscribe(ctx context.Context, user auth.Identity, start Start
 	x := &Session{service: s, user: user, begin: now}
 	// Live from the hub's position on, unless the client has a cursor that is good.
 	w := delivery.Wanted{Cursor: now, Goal: now, Checked: checked, Wake: start.Wake}
-	if start.LastSeq != nil {
+	switch {
+	case start.LastSeq != nil:
 		last := *start.LastSeq
 		if reason := judge(last, start.Log, bounds); reason != "" {
 			x.resync = &Resync{now, reason}
@@ -103,6 +107,8 @@ func (s *Service) subscribe(ctx context.Context, user auth.Identity, start Start
 				w.Cursor = bounds.Floor
 			}
 		}
+	case start.Foreign:
+		x.resync = &Resync{now, ReasonDifferentLog}
 	}
 	if len(rooms) > 0 {
 		w.From = make(map[string]int64, len(rooms))

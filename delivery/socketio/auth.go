@@ -92,6 +92,9 @@ type plan struct {
 //
 // An application may give the same lastSeq for ever, since `auth` often is a constant. One that the pid's stream began
 // with already says nothing new, and is passed over.
+//
+// A pid or an offset that cannot be read is of another server, most likely of the system before this one on the day its
+// clients come over. What they were told last is not known, so they are told to read the state anew.
 func planFor(c credentials, who digest) plan {
 	held, readable := parseOffset(c.offset)
 	if !readable {
@@ -99,7 +102,11 @@ func planFor(c credentials, who digest) plan {
 	}
 	anew := plan{start: session.Start{LastSeq: c.lastSeq, Log: c.log, Rooms: c.rooms}, held: held}
 	p, ok := parsePID(c.pid)
-	if !ok || p.who != who || (c.offset != "" && !readable) {
+	switch {
+	case c.pid == "" || (ok && p.who != who): // another user was told nothing
+		return anew
+	case !ok || (c.offset != "" && !readable):
+		anew.start.Foreign = true // unless it has a LastSeq
 		return anew
 	}
 	at := offset{seq: p.start}

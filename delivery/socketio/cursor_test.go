@@ -184,12 +184,10 @@ func TestAPidOfAnotherUserGivesNothing(t *testing.T) {
 	w.tell("e", "all", projections.ChannelOrder(deliverytest.Order1))
 	parttest.Eventually(t, "the hub", func() bool { return n.hub.Position() == w.feed.Head() })
 	for name, auth := range map[string]map[string]any{
-		"bob":              {"token": tokenOf("bob", domain.RoleCustomer)},
-		"the other role":   {"token": tokenOf("root", domain.RoleCustomer)},
-		"nobody":           {},
-		"a pid that isn't": {"token": tokenOf("root", domain.RoleAdmin), "pid": "x"},
-		"no offset":        {"token": tokenOf("root", domain.RoleAdmin), "offset": "pong"},
-		"odd types":        {"token": tokenOf("root", domain.RoleAdmin), "pid": 7, "offset": []int{1}},
+		"bob":                           {"token": tokenOf("bob", domain.RoleCustomer)},
+		"the other role":                {"token": tokenOf("root", domain.RoleCustomer)},
+		"nobody":                        {},
+		"bob with an offset that isn't": {"token": tokenOf("bob", domain.RoleCustomer), "offset": "pong"},
 	} {
 		other := newClient(t, auth)
 		other.pid, other.offset = c.pid, c.offset
@@ -202,6 +200,58 @@ func TestAPidOfAnotherUserGivesNothing(t *testing.T) {
 			t.Errorf("%s is told %v", name, other.got())
 		}
 		other.engine.Cut()
+	}
+}
+
+// Such as the clients of the system before this one hold on the day they come over.
+func TestACursorThatCannotBeReadIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.grow(5)
+	n := w.node(t, options{})
+	for _, token := range []any{tokenOf("root", domain.RoleAdmin), nil} {
+		for name, auth := range map[string]map[string]any{
+			"another server's pid":                {"pid": "qZ3xq2Yw9Vb1AAAB"},
+			"another server's pid and offset":     {"pid": "qZ3xq2Yw9Vb1AAAB", "offset": "1692000000000-0"},
+			"a pid of another server, our offset": {"pid": "qZ3xq2Yw9Vb1AAAB", "offset": "3"},
+			"odd types":                           {"pid": 7, "offset": []int{1}},
+			"an offset that isn't":                {"offset": "pong"},
+			"an odd offset":                       {"offset": []int{1}},
+		} {
+			t.Run(fmt.Sprint(token != nil, name), func(t *testing.T) {
+				t.Parallel()
+				first := newClient(t, map[string]any{"token": token}).connect(n)
+				first.engine.Cut()
+				auth["token"] = token
+				c := newClient(t, auth)
+				c.pid = first.pid
+				c.connect(n)
+				if c.recovered || c.pid == first.pid {
+					t.Error("it is told that it was recovered")
+				}
+				h := c.hear()
+				if h.name != "resync" || h.data.Reason != string(session.ReasonDifferentLog) || h.data.Seq != n.hub.Position() {
+					t.Fatalf("got %s", h.raw)
+				}
+				c.engine.Cut()
+				delete(auth, "pid")
+				delete(auth, "offset")
+				c.connect(n)
+				c.emit("register")
+				h = c.hear()
+				for ; h.name != "registered" && h.name != "resync"; h = c.hear() {
+				}
+				if h.name == "resync" || !c.recovered {
+					t.Errorf("it is told again: %s, recovered %v", h.raw, c.recovered)
+				}
+
+				auth["pid"], auth["offset"], auth["lastSeq"] = "x", "pong", 2
+				c = newClient(t, auth).connect(n)
+				if h := c.expect("caught_up"); h.data.Seq != n.hub.Position() || c.recovered {
+					t.Errorf("with a lastSeq: got %s", h.raw)
+				}
+			})
+		}
 	}
 }
 
