@@ -117,7 +117,8 @@ func planFor(c credentials, who digest) plan {
 		if c.log != "" && !strings.EqualFold(c.log, p.log.String()) { // the application knows better
 			return anew
 		}
-		if given := (offset{seq: min(*c.lastSeq, maxSeq)}); given.after(at) {
+		// Who takes its lastSeq from the first packet of a pair has not got the second, as the offset says.
+		if given := (offset{seq: min(*c.lastSeq, maxSeq)}); given.after(at) && (!at.first || given.seq != at.seq) {
 			at = given
 		}
 	}

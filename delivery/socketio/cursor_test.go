@@ -174,6 +174,33 @@ func TestTheLaterOfACursorAndAnOffsetCounts(t *testing.T) {
 	}
 }
 
+// An application may take its lastSeq from the first packet of a pair, and be cut before the second.
+func TestALastSeqOfHalfAPairDoesNotLoseTheOtherHalf(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	n := w.node(t, options{})
+	auth := map[string]any{"token": tokenOf("root", domain.RoleAdmin)}
+	c := newClient(t, auth).connect(n)
+	for range 3 {
+		auth["lastSeq"] = w.tell(projections.EventOrderStatus, "role:admin")
+		c.expect(eventStatusChanged)
+		c.engine.Cut()
+		c.connect(n)
+		if h := c.hear(); h.name != projections.EventOrderStatus || !c.recovered {
+			t.Fatalf("got %s, recovered %v", h.raw, c.recovered)
+		}
+	}
+	c.expect("caught_up")
+	c.engine.Cut()
+	w.tell(projections.EventOrderStatus, "role:admin")
+	auth["lastSeq"] = w.tell(projections.EventOrderStatus, "role:admin") // a later one counts
+	w.tell("end", "all")
+	c.connect(n)
+	if h := c.hear(); h.name != "end" || !c.recovered {
+		t.Errorf("got %s, recovered %v", h.raw, c.recovered)
+	}
+}
+
 func TestAPidOfAnotherUserGivesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
