@@ -36,8 +36,8 @@ type Config struct {
 
 	// PingInterval is the time between a pong, or the beginning, and the next ping. Default 25 s.
 	PingInterval time.Duration
-	// PingTimeout is how long a client may take for the pong. The time for which it waits for Receive is not counted.
-	// Default 20 s.
+	// PingTimeout is how long a client may take for the pong. The time for which it waits for Receive is not counted, up
+	// to PingInterval+PingTimeout, which is also how long a client that polls may have no poll waiting. Default 20 s.
 	PingTimeout time.Duration
 	// UpgradeTimeout is how long an upgrade may take before its WebSocket is closed; the session then goes on by
 	// polling. Default 10 s.

@@ -98,7 +98,7 @@ func (s *Session) beginGet(g *get) (farewell bool, before <-chan struct{}, why *
 	case s.get != nil: // one at a time, or there is no order (Engine.IO protocol 4, "Receiving data")
 		why, last = errRequest, s.endLocked(ReasonProtocol)
 	default:
-		s.get = g
+		s.get, s.beat.pollBy = g, time.Time{}
 		if s.probed {
 			g.noopBy = now.Add(upgradeHold)
 		}
@@ -121,6 +121,9 @@ func (s *Session) endGet(g *get) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.get = nil
+	if s.transport == Polling {
+		s.waitForPoll()
+	}
 	close(g.done)
 }
 

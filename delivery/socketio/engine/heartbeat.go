@@ -10,6 +10,8 @@ type heartbeat struct {
 	pongBy time.Time // the client has to answer it; zero: none is out
 	owed   bool      // it is due, and nothing was there to write it to
 	heldAt time.Time // since then the client is not read, because of us; zero: it is
+	holdBy time.Time // with a ping out: the latest that pongBy may become because of that
+	pollBy time.Time // a client that polls has to come by then; zero: a poll waits, or the transport is another
 }
 
 // hold stops the client's time: a pong may be waiting behind what is being received.
@@ -22,29 +24,44 @@ func (h *heartbeat) goOn(now time.Time) {
 		from = h.sentAt
 	}
 	h.heldAt = time.Time{}
-	if !h.pongBy.IsZero() {
-		h.pongBy = h.pongBy.Add(now.Sub(from))
+	if h.pongBy.IsZero() {
+		return
+	}
+	if h.pongBy = h.pongBy.Add(now.Sub(from)); h.pongBy.After(h.holdBy) {
+		h.pongBy = h.holdBy
 	}
 }
 
-// late says that the pong did not come in time.
-func (h *heartbeat) late(now time.Time) bool {
-	return h.heldAt.IsZero() && !h.pongBy.IsZero() && !now.Before(h.pongBy)
+// waitsFor is how long the pong is waited for; zero: none is.
+func (h *heartbeat) waitsFor() time.Time {
+	if !h.pongBy.IsZero() && !h.heldAt.IsZero() {
+		return h.holdBy
+	}
+	return h.pongBy
 }
+
+// late says that the pong or the poll did not come in time.
+func (h *heartbeat) late(now time.Time) bool {
+	return passed(h.waitsFor(), now) || passed(h.pollBy, now)
+}
+
+func passed(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
+
+// earlier is the earlier one of those that are not zero.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// patience is how long a client may not be there: by polling not come, and not pong because we do not read it.
+func (c *Config) patience() time.Duration { return c.PingInterval + c.PingTimeout }
 
 // due is when tick has something to do; zero: never. It is called under the lock.
-func (s *Session) due(now time.Time) time.Time {
-	next := s.beat.pingAt
-	if next.IsZero() {
-		next = s.beat.pongBy
-		if !s.beat.heldAt.IsZero() && !now.Before(next) {
-			next = time.Time{} // when it goes on
-		}
-	}
-	if !s.closeBy.IsZero() && (next.IsZero() || s.closeBy.Before(next)) {
-		next = s.closeBy
-	}
-	return next
+func (s *Session) due() time.Time {
+	ping := earlier(s.beat.pingAt, s.beat.waitsFor()) // one of them is zero
+	return earlier(ping, earlier(s.beat.pollBy, s.closeBy))
 }
 
 // schedule sets the timer. It is called under the lock.
@@ -52,9 +69,8 @@ func (s *Session) schedule() {
 	if s.ended != "" || s.timer == nil {
 		return
 	}
-	now := time.Now()
-	if due := s.due(now); !due.IsZero() {
-		s.timer.Reset(due.Sub(now))
+	if due := s.due(); !due.IsZero() {
+		s.timer.Reset(time.Until(due))
 	}
 }
 
@@ -78,8 +94,9 @@ func (s *Session) watch(now time.Time) (last bool) {
 	if s.ended != "" {
 		return false
 	}
-	if at := s.beat.pingAt; !at.IsZero() && !now.Before(at) {
-		s.beat.sentAt, s.beat.pongBy = at, at.Add(s.server.cfg.PingTimeout)
+	if at := s.beat.pingAt; passed(at, now) {
+		s.beat.sentAt = at
+		s.waitForPong(at)
 		s.beat.pingAt, s.beat.owed = time.Time{}, true
 		s.kick()
 	}
@@ -90,6 +107,18 @@ func (s *Session) watch(now time.Time) (last bool) {
 		return s.endLocked(ReasonPingTimeout)
 	}
 	return false
+}
+
+// waitForPong gives the client the time for its pong. It is called under the lock.
+func (s *Session) waitForPong(from time.Time) {
+	s.beat.pongBy = from.Add(s.server.cfg.PingTimeout)
+	s.beat.holdBy = s.beat.pongBy.Add(s.server.cfg.patience())
+}
+
+// waitForPoll gives a client that polls the time to come. It is called under the lock.
+func (s *Session) waitForPoll() {
+	s.beat.pollBy = time.Now().Add(s.server.cfg.patience())
+	s.schedule()
 }
 
 // ponged takes the client's pong. One that nobody asked for changes nothing.
@@ -113,6 +142,6 @@ func (s *Session) reads() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.beat.pongBy.IsZero() {
-		s.beat.pongBy = time.Now().Add(s.server.cfg.PingTimeout)
+		s.waitForPong(time.Now())
 	}
 }

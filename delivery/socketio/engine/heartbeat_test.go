@@ -98,31 +98,123 @@ func TestAPongThatNobodyAskedForMovesNoPing(t *testing.T) {
 	})
 }
 
+// pollOn polls until the session has ended.
+func (w *world) pollOn(p *peer) (ended <-chan struct{}) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			if got := w.call("GET", p.session.ID(), ""); got.status != 200 || got.body == "1" {
+				return
+			}
+		}
+	}()
+	return done
+}
+
 func TestTheTimeOfReceiveIsNotTheClients(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newHandler(t, nil, func(p *peer) {
 			p.receive = func(_ context.Context, m engine.Message) error {
 				if string(m.Data) == "work" {
-					time.Sleep(time.Minute) //nolint:forbidigo // it is played
+					time.Sleep(50 * time.Second) //nolint:forbidigo // it is played
 				}
 				return nil
 			}
 		})
 		p, begun := w.begin(), time.Now()
+		polls := w.pollOn(p)
 		time.Sleep(10 * time.Second) //nolint:forbidigo // it is played
 		if got := w.call("POST", p.session.ID(), "4work"); got != (answer{200, "ok"}) {
 			t.Fatalf("it was answered %v", got)
 		}
-		// The ping was due after 25 s; the client is read again after 70 s, and has 20 s from then on.
+		// The ping was due after 25 s; the client is read again after 60 s, and has 20 s from then on.
 		time.Sleep(19 * time.Second) //nolint:forbidigo // it is played
 		if got := w.call("POST", p.session.ID(), "4more"); got.status != 200 {
 			t.Fatalf("after %s it was answered %v", time.Since(begun), got)
 		}
+		if reason := <-p.closed; reason != engine.ReasonPingTimeout || time.Since(begun) != 80*time.Second {
+			t.Errorf("it ended because of %q after %s", reason, time.Since(begun))
+		}
+		<-polls
+	})
+}
+
+// stuck is a Receive of a peer that has no room for another answer.
+func stuck(ctx context.Context, m engine.Message) error {
+	if string(m.Data) == "much" {
+		<-ctx.Done()
+	}
+	return nil
+}
+
+func TestASessionThatNobodyPollsEndsWhateverReceiveDoes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newHandler(t, nil, func(p *peer) { p.receive = stuck })
+		p, begun := w.begin(), time.Now()
+		time.Sleep(20 * time.Second) //nolint:forbidigo // it is played
+		w.call("POST", p.session.ID(), "40")
+		p.send("0")
+		if got := w.call("GET", p.session.ID(), ""); got != (answer{200, "40"}) {
+			t.Fatalf("a poll was answered %v", got)
+		}
+		if got := w.call("POST", p.session.ID(), "4much\x1e4more"); got.status != 400 {
+			t.Errorf("a payload whose session has ended was answered %v", got)
+		}
+		if reason := <-p.closed; reason != engine.ReasonPingTimeout || time.Since(begun) != 65*time.Second {
+			t.Errorf("it ended because of %q after %s", reason, time.Since(begun))
+		}
+		if got := p.got(); len(got) != 2 {
+			t.Errorf("received %q", got)
+		}
+	})
+}
+
+func TestReceiveExcusesAClientForABoundedTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newHandler(t, nil, func(p *peer) { p.receive = stuck })
+		p, begun := w.begin(), time.Now()
+		polls := w.pollOn(p)
+		w.call("POST", p.session.ID(), "4much")
+		// The ping was due after 25 s and the pong 20 s later, and the excuse is good for 45 s.
 		if reason := <-p.closed; reason != engine.ReasonPingTimeout || time.Since(begun) != 90*time.Second {
 			t.Errorf("it ended because of %q after %s", reason, time.Since(begun))
 		}
+		<-polls
 	})
+}
+
+func TestManyMessagesExcuseAClientForNoLongerThanOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newHandler(t, nil, func(p *peer) {
+			p.receive = func(context.Context, engine.Message) error {
+				time.Sleep(30 * time.Second) //nolint:forbidigo // it is played
+				return nil
+			}
+		})
+		p, begun := w.begin(), time.Now()
+		polls := w.pollOn(p)
+		w.call("POST", p.session.ID(), strings.Repeat("4work\x1e", 100)+"6")
+		if reason := <-p.closed; reason != engine.ReasonPingTimeout || time.Since(begun) != 90*time.Second {
+			t.Errorf("it ended because of %q after %s", reason, time.Since(begun))
+		}
+		<-polls
+	})
+}
+
+func TestAWebSocketWhoseClientVanishedWhileReceiveWaitsEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *engine.Config) {
+		c.PingInterval, c.PingTimeout = 50*time.Millisecond, 50*time.Millisecond
+	}, func(p *peer) { p.receive = stuck })
+	ws := w.socket("")
+	p := w.peer()
+	w.say(ws, "4much")
+	w.ended(p, engine.ReasonPingTimeout)
 }
 
 func TestFillIsAskedAgainWhenItWantsToBe(t *testing.T) {

@@ -38,7 +38,7 @@ const (
 	ReasonClient Reason = "client"
 	// ReasonLost: the connection broke, or a polling request was cancelled.
 	ReasonLost Reason = "lost"
-	// ReasonPingTimeout: the pong did not come in time.
+	// ReasonPingTimeout: the pong did not come in time, or no poll.
 	ReasonPingTimeout Reason = "ping_timeout"
 	// ReasonProtocol: the client broke the protocol.
 	ReasonProtocol Reason = "protocol"

@@ -97,6 +97,9 @@ func (s *Session) begin(peer Peer) {
 	s.peer = peer
 	s.beat.pingAt = time.Now().Add(s.server.cfg.PingInterval)
 	s.timer = time.AfterFunc(s.server.cfg.PingInterval, s.tick)
+	if s.transport == Polling {
+		s.waitForPoll()
+	}
 	closing, cut := s.server.add(s)
 	s.schedule() // it may have been closed already
 	s.mu.Unlock()
@@ -206,7 +209,7 @@ func (s *Session) fill(ctx context.Context, transport string, b *Batch) filled {
 	now := time.Now()
 	f := filled{closing: s.closing}
 	until := now.Add(fillPatience)
-	if due := s.due(now); !due.IsZero() && due.Before(until) {
+	if due := s.due(); !due.IsZero() && due.Before(until) {
 		until = due
 	}
 	if s.beat.owed {

@@ -181,6 +181,7 @@ func (s *Session) complete(c *conn) (sent, received <-chan struct{}, err error) 
 	}
 	_ = c.ws.SetReadDeadline(time.Time{})
 	s.transport, s.socket, s.upgrade, s.probed = WebSocket, c, nil, false
+	s.beat.pollBy = time.Time{}
 	s.server.countUpgraded()
 	sent, received = closed, closed
 	if s.get != nil {
