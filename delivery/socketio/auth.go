@@ -12,7 +12,7 @@ import (
 // credentials are what a client says when it connects to a namespace: the payload of its CONNECT packet, which is the
 // option `auth` of socket.io-client, with the pid and the offset that the client adds by itself.
 type credentials struct {
-	token   string // may begin with "Bearer "
+	token   string // may begin with "Bearer "; "": none
 	lastSeq *int64
 	log     string // that lastSeq is of; "": unknown
 	rooms   []string
@@ -36,7 +36,7 @@ func decodeCredentials(raw json.RawMessage) (credentials, error) {
 		}
 	}
 	c := credentials{lastSeq: d.LastSeq, rooms: d.Rooms, pid: text(d.PID), offset: text(d.Offset)}
-	if d.Token != nil {
+	if d.Token != nil && isToken(*d.Token) {
 		c.token = *d.Token
 	}
 	if d.Log != nil {
@@ -46,6 +46,16 @@ func decodeCredentials(raw json.RawMessage) (credentials, error) {
 		return credentials{}, domain.Invalid("auth.lastSeq", "must not be negative")
 	}
 	return c, nil
+}
+
+// isToken says that a client gives a token, be it a bad one. It does not when it had none to put behind "Bearer": what
+// stands there then is nothing, or JavaScript's null or undefined as text.
+func isToken(s string) bool {
+	words := strings.Fields(s)
+	if len(words) > 0 && strings.EqualFold(words[0], "bearer") {
+		words = words[1:]
+	}
+	return len(words) > 0 && (len(words) > 1 || (words[0] != "null" && words[0] != "undefined"))
 }
 
 func notCredentials(err error) error {

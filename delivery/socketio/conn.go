@@ -44,7 +44,8 @@ func (h *Handler) accept(r *http.Request, s *engine.Session) (engine.Peer, error
 		rate: session.Window{Limit: h.cfg.MaxMessages, Span: h.cfg.RateWindow},
 	}
 	// Another scheme is somebody else's, such as a proxy's that asks for a password.
-	if header := r.Header.Get("Authorization"); len(header) >= len("bearer") && strings.EqualFold(header[:len("bearer")], "bearer") {
+	header := r.Header.Get("Authorization")
+	if len(header) >= len("bearer") && strings.EqualFold(header[:len("bearer")], "bearer") && isToken(header) {
 		c.authorization = header
 	}
 	if client := h.cfg.TrustedProxies.Client(r); client.IsValid() {

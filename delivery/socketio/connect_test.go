@@ -37,8 +37,8 @@ func TestTheTokenSaysWhoIsLetInWhere(t *testing.T) {
 		{name: "a customer among agents", namespace: "/delivery", token: customer, want: domain.CodeForbidden},
 		{name: "nobody among admins", namespace: "/admin", want: domain.CodeUnauthenticated},
 		{name: "a token that is none", token: "x", want: domain.CodeUnauthenticated},
-		{name: "a token that was not there yet", token: "Bearer null", want: domain.CodeUnauthenticated},
-		{name: "a header without its token", header: "Bearer ", want: domain.CodeUnauthenticated},
+		{name: "two tokens", token: "Bearer null null", want: domain.CodeUnauthenticated},
+		{name: "two tokens in the header", header: "Bearer x y", want: domain.CodeUnauthenticated},
 		{name: "auth counts more than the header", token: "x", header: "Bearer " + admin, want: domain.CodeUnauthenticated},
 		{name: "an old token", token: deliverytest.Token("root", domain.RoleAdmin, -time.Second), want: delivery.CodeTokenExpired},
 	} {
@@ -60,6 +60,30 @@ func TestTheTokenSaysWhoIsLetInWhere(t *testing.T) {
 				t.Errorf("refused with %+v", f)
 			}
 		})
+	}
+}
+
+// The apps of the system before this one put whatever they have behind "Bearer", also before anybody has logged in.
+func TestATokenThatWasNotThereYetIsNone(t *testing.T) {
+	t.Parallel()
+	n := newWorld().node(t, options{})
+	for _, none := range []string{"Bearer null", "Bearer undefined", "Bearer", "Bearer ", "bearer  null", "null", "undefined", "", " "} {
+		inAuth, inHeader := newClient(t, map[string]any{"token": none}), newClient(t, nil)
+		inHeader.options.Header = http.Header{"Authorization": {none}}
+		for where, c := range map[string]*client{"auth": inAuth, "the header": inHeader} {
+			if h := c.connect(n).ask("register"); h.data.UserID != nil {
+				t.Errorf("%q in %s: %s", none, where, h.raw)
+			}
+			c.engine.Cut()
+			c.namespace, c.pid = "/customer", ""
+			if f := c.refused(n); f.Code != domain.CodeUnauthenticated || !strings.Contains(f.Message, "needs a token") {
+				t.Errorf("%q in %s: refused with %+v", none, where, f)
+			}
+			c.engine.Cut()
+		}
+		inAuth.options.Header = http.Header{"Authorization": {"Bearer " + tokenOf("ann", domain.RoleCustomer)}}
+		inAuth.connect(n) // by the token that there is
+		inAuth.engine.Cut()
 	}
 }
 
