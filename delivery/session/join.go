@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/orderlog/orderlog/delivery"
@@ -166,7 +167,7 @@ func (x *Session) history(ctx context.Context, a *Joined, after int64) error {
 			}
 			const step = 20 * time.Millisecond
 			if waited += step; !pause(ctx, step) {
-				return errors.New("the connection ended")
+				return fmt.Errorf("wait for the notification log: %w", ctx.Err())
 			}
 		}
 		cursor = page.Position

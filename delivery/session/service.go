@@ -62,6 +62,9 @@ type Config struct {
 	MaxRooms int
 	// MaxJoinEvents and MaxJoinBytes bound the events in the answer to a join. Defaults 500 and 256 KiB.
 	MaxJoinEvents, MaxJoinBytes int
+	// ServeTimeout is how long an event of a client may keep its next one waiting, and how long a token may take to be
+	// judged: the database may hang. Default 5 s.
+	ServeTimeout time.Duration
 	// CheckpointInterval is how long a session may be told nothing. Default 10 s.
 	CheckpointInterval time.Duration
 }
@@ -73,6 +76,7 @@ func (c Config) withDefaults() Config {
 	byDefault(&c.MaxRooms, 100)
 	byDefault(&c.MaxJoinEvents, 500)
 	byDefault(&c.MaxJoinBytes, 256<<10)
+	byDefault(&c.ServeTimeout, 5*time.Second)
 	byDefault(&c.CheckpointInterval, 10*time.Second)
 	return c
 }
@@ -98,12 +102,14 @@ func New(cfg Config) *Service {
 }
 
 // Authenticate judges a token, bare or as "Bearer TOKEN". Errors are a *domain.Error: unauthenticated, token_expired, or
-// unavailable when it cannot be judged now, which is logged.
+// unavailable when it cannot be judged now, or not within Config.ServeTimeout, which is logged.
 func (s *Service) Authenticate(ctx context.Context, token string) (auth.Identity, error) {
 	if bare, ok := auth.Bearer(token); ok {
 		token = bare
 	}
-	user, err := s.cfg.Verifier.Verify(ctx, token)
+	limited, cancel := context.WithTimeout(ctx, s.cfg.ServeTimeout)
+	defer cancel()
+	user, err := s.cfg.Verifier.Verify(limited, token)
 	switch {
 	case err == nil:
 		return user, nil

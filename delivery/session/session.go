@@ -83,8 +83,8 @@ var clientEventsByName = func() map[string]ClientEvent {
 	return byName
 }()
 
-// Do serves an event of the client: all of ClientEvents but register and ping. It waits for what it needs, some seconds
-// at most. The Reply counts with an error too, and FailureOf says what the client is told of one. ErrAnotherUser is an
+// Do serves an event of the client: all of ClientEvents but register and ping. It waits for what it needs, for
+// Config.ServeTimeout at most, after which the client is told that it is unavailable. The Reply counts with an error too, and FailureOf says what the client is told of one. ErrAnotherUser is an
 // error that may end the connection.
 func (x *Session) Do(ctx context.Context, event string, data json.RawMessage) (Reply, error) {
 	if x.user.UserID == "" {
@@ -94,7 +94,9 @@ func (x *Session) Do(ctx context.Context, event string, data json.RawMessage) (R
 	if !known || e.serve == nil {
 		return Reply{}, errUnknownEvent
 	}
-	return e.serve(x, ctx, data)
+	limited, cancel := context.WithTimeout(ctx, x.service.cfg.ServeTimeout)
+	defer cancel()
+	return e.serve(x, limited, data)
 }
 
 // Answered says that the answer to a join is out: from then on the room's end is told. Replies that need nothing are

@@ -55,9 +55,11 @@ func (s *socket) serve(ctx context.Context, event string, data json.RawMessage) 
 	default:
 		return s.session.Do(ctx, event, data)
 	}
-	done, ok := s.takeTurn(ctx)
+	waiting, cancel := context.WithTimeout(ctx, s.conn.h.cfg.RoomsTimeout)
+	defer cancel()
+	done, ok := s.takeTurn(waiting)
 	if !ok {
-		return session.Reply{}, ctx.Err()
+		return session.Reply{}, errRooms(waiting.Err())
 	}
 	defer done()
 	reply, err := s.session.Do(ctx, event, data)

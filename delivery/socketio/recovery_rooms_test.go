@@ -11,6 +11,7 @@ import (
 	"github.com/orderlog/orderlog/delivery/deliverytest"
 	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/auth"
 	"github.com/orderlog/orderlog/internal/parttest"
 	"github.com/orderlog/orderlog/projections"
 )
@@ -171,6 +172,57 @@ func TestARoomThatIsJoinedAgainAtOnceIsRemembered(t *testing.T) {
 	w.tell("e", room)
 	c.connect(n)
 	c.expect("e")
+}
+
+// What is forgotten may hang, and the client's joins wait for it, but not for ever.
+func TestAJoinDoesNotWaitForEverForWhatIsForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.rights.Assign(deliverytest.Order1, "dan")
+	slow := forgetful{w.rooms, make(chan struct{}), make(chan struct{})}
+	n := w.node(t, options{handler: func(cfg *Config) { cfg.Rooms, cfg.RoomsTimeout = slow, 20*time.Millisecond }})
+	c := newClient(t, map[string]any{"token": tokenOf("dan", domain.RoleDelivery)}).connect(n)
+	room := projections.ChannelOrder(deliverytest.Order1)
+	c.ask("join:order", deliverytest.Order1)
+	w.end(room, "dan")
+	parttest.Await(t, "the room to be forgotten", slow.asked)
+	received := n.handler.Stats().Engine.Received
+	c.emit("join:order", deliverytest.Order1)
+	c.emit("ping")
+	parttest.Eventually(t, "the join to end", func() bool { return n.handler.Stats().Engine.Received == received+2 })
+	close(slow.goOn)
+	if h := c.expect("error"); h.data.Code != string(domain.CodeUnavailable) {
+		t.Errorf("got %s", h.raw)
+	}
+	c.expect("pong")
+}
+
+// A database that hangs keeps nobody from what needs none.
+func TestAJoinEndsWhileTheDatabaseHangs(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	n := w.node(t, options{session: func(cfg *session.Config) {
+		cfg.Access, cfg.ServeTimeout = hanging{cfg.Access}, 20*time.Millisecond
+	}})
+	c := newClient(t, map[string]any{"token": tokenOf("ann", domain.RoleCustomer)}).connect(n)
+	if ack := c.ask("join:order", deliverytest.Order1); ack.error == nil || ack.error.Code != domain.CodeUnavailable {
+		t.Errorf("got %s", ack.raw)
+	}
+	c.emit("join:order", deliverytest.Order1)
+	if h := c.expect("error"); h.data.Code != string(domain.CodeUnavailable) {
+		t.Errorf("got %s", h.raw)
+	}
+	if h := c.ask("register"); len(h.data.Channels) != 3 || w.rooms.all() != 0 {
+		t.Errorf("it is in %v, and %d rooms are remembered", h.data.Channels, w.rooms.all())
+	}
+}
+
+// hanging is Access whose database does not answer.
+type hanging struct{ session.Access }
+
+func (hanging) CanSeeOrder(ctx context.Context, _ auth.Identity, _ uuid.UUID) (bool, error) {
+	<-ctx.Done()
+	return false, ctx.Err()
 }
 
 // The same with a database.
