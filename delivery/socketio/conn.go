@@ -20,18 +20,17 @@ type conn struct {
 	authorization string // the handshake's header, when it has a token
 	remoteAddr    string // the client's IP address; may be empty
 
-	rate    session.Window // Receive's
-	limited bool           // Receive's: what comes is not looked at
+	// Receive's.
+	rate     session.Window
+	waitedAt time.Time // when it last waited for rate; zero: never
 
 	mu       sync.Mutex
 	farewell []byte // what its sockets are told last; nil: nothing yet
+	slowed   int    // how often the client began to be slowed down
 }
 
-// Why connections end, beside the reasons of the protocols.
-const (
-	reasonRateLimited  engine.Reason = "rate_limited"
-	reasonTokenExpired engine.Reason = "token_expired"
-)
+// reasonTokenExpired ends a connection, beside the reasons of the protocols.
+const reasonTokenExpired engine.Reason = "token_expired"
 
 // accept takes an Engine.IO session.
 func (h *Handler) accept(r *http.Request, s *engine.Session) (engine.Peer, error) {
@@ -60,20 +59,41 @@ func (h *Handler) accept(r *http.Request, s *engine.Session) (engine.Peer, error
 	return c, nil
 }
 
-// Receive counts what the client sends, whatever it is, before the namespaces look at it.
+// Receive counts what the client sends, whatever it is, before the namespaces look at it. What is too much waits, and the
+// client is not read further meanwhile. It is not sent away, because socket.io-client sends all that it could not send while it
+// was away as soon as it is back, and keeps nothing of it.
 func (c *conn) Receive(ctx context.Context, m engine.Message) error {
-	switch {
-	case c.limited:
-		return nil
-	case c.rate.Allow(time.Now()):
-		return c.Peer.Receive(ctx, m)
+	for now := time.Now(); !c.rate.Allow(now); now = time.Now() {
+		if c.waitedAt.IsZero() || now.Sub(c.waitedAt) >= c.rate.Span {
+			c.slowDown()
+		}
+		if !wait(ctx, c.rate.Wait(now)) { // the session has ended
+			return nil
+		}
+		c.waitedAt = time.Now()
 	}
-	c.limited = true
-	c.dismiss(appendEvent(nil, "error", session.Failure{
-		Code: domain.CodeRateLimited, Message: "too many messages: wait a moment, then connect again and send fewer",
-	}, nil))
-	c.session.Close(reasonRateLimited)
-	return nil
+	return c.Peer.Receive(ctx, m)
+}
+
+// slowedDown is told once while a client sends too much: until nothing of it has waited for a whole window.
+var slowedDown = appendEvent(nil, "error", session.Failure{
+	Code:    domain.CodeRateLimited,
+	Message: "too many messages: none is lost, but they are taken more slowly until there are fewer",
+}, nil)
+
+// slowDown has every socket told that the client is slowed down.
+func (c *conn) slowDown() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.slowed++
+	c.wake()
+}
+
+// slowdowns is how often the client began to be slowed down.
+func (c *conn) slowdowns() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.slowed
 }
 
 // Close is called when the session has ended.

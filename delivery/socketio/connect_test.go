@@ -138,37 +138,6 @@ func FuzzCredentials(f *testing.F) {
 	})
 }
 
-func TestTooManyMessagesCloseTheConnection(t *testing.T) {
-	t.Parallel()
-	for _, transport := range []string{enginetest.WebSocket, enginetest.Polling} {
-		t.Run(transport, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld()
-			n := w.node(t, options{handler: func(cfg *Config) { cfg.MaxMessages = 20 }})
-			c := newClient(t, map[string]any{"token": tokenOf("ann", domain.RoleCustomer)})
-			c.options.Transport = transport
-			c.connect(n)
-			for range 19 {
-				c.emit("ping")
-			}
-			for range 19 {
-				c.expect("pong")
-			}
-			c.emit("ping")
-			all := c.expectClosed()
-			if len(all) == 0 || all[len(all)-1].name != "error" || all[len(all)-1].data.Code != string(domain.CodeRateLimited) {
-				t.Errorf("before the end it was told %v", all)
-			}
-			w.tell("e", "all")
-			if c.connect(n); !c.recovered {
-				t.Error("it is not recovered")
-			}
-			c.expect("e")
-			parttest.Eventually(t, "the end of the connection", func() bool { return n.handler.Stats().Engine.Closed[reasonRateLimited] == 1 })
-		})
-	}
-}
-
 func TestATokenThatExpiresEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

@@ -31,6 +31,11 @@ func (s *socket) Fill(ctx context.Context, out *namespace.Out) (next time.Time, 
 			}
 			return time.Time{}, false
 		}
+		if n := s.conn.slowdowns(); n != s.slowed {
+			s.slowed = n
+			out.Event(slowedDown)
+			continue
+		}
 		if !s.tellLeft(ctx, out) {
 			return time.Time{}, true
 		}

@@ -59,7 +59,7 @@ type Config struct {
 	MaxNamespaces int
 	// MaxMessageBytes bounds a request and a message of a client. Default 64 KiB.
 	MaxMessageBytes int
-	// MaxMessages a connection may send in RateWindow, over all its namespaces. Defaults 100 and 10 s.
+	// MaxMessages of a connection are taken in RateWindow, over all its namespaces; what is more waits. Defaults 100 and 10 s.
 	MaxMessages int
 	RateWindow  time.Duration
 	// SocketBuffer bounds what the kernel keeps for a client that reads slowly. Default 128 KiB.

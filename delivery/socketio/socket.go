@@ -24,6 +24,7 @@ type socket struct {
 	pid     pid
 
 	// The writer's.
+	slowed    int      // of conn's slowdowns it was told
 	skipFirst int64    // the seq whose first packet of the pair is left out
 	left      []string // rooms that are to be told as left
 	touchAt   time.Time
@@ -49,7 +50,7 @@ type stay struct {
 func newSocket(c *conn, out *namespace.Socket, user auth.Identity, x *session.Session) *socket {
 	return &socket{
 		conn: c, out: out, user: user, session: x, turn: make(chan struct{}, 1), touchAt: time.Now().Add(c.h.cfg.RoomsInterval),
-		rooms: map[string]stay{}, unanswered: map[string]int{},
+		rooms: map[string]stay{}, unanswered: map[string]int{}, slowed: c.slowdowns(),
 	}
 }
 
