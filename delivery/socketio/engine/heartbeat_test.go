@@ -191,8 +191,10 @@ func TestManyMessagesExcuseAClientForNoLongerThanOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newHandler(t, nil, func(p *peer) {
-			p.receive = func(context.Context, engine.Message) error {
-				time.Sleep(30 * time.Second) //nolint:forbidigo // it is played
+			p.receive = func(ctx context.Context, _ engine.Message) error {
+				ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+				defer cancel()
+				<-ctx.Done()
 				return nil
 			}
 		})
