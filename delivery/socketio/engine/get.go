@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"os"
-	"strconv"
 	"time"
 )
 
@@ -17,6 +16,7 @@ const upgradeHold = 100 * time.Millisecond
 type get struct {
 	kick   chan struct{} // look at the session again
 	cancel context.CancelFunc
+	reply  *reply
 	done   chan struct{} // closed when it has been answered
 	noopBy time.Time     // when it is answered at the latest, because of an upgrade; zero: never
 
@@ -29,6 +29,7 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	g := &get{kick: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
+	g.reply = newReply(w, s.server.cfg.WriteTimeout)
 	farewell, before, why := s.beginGet(g)
 	for before != nil {
 		select {
@@ -60,7 +61,7 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.answers(g)
-	if err := s.server.answer(w, b.payload); err != nil {
+	if err := g.reply.write(b.payload); err != nil {
 		s.end(lostOf(err))
 		return
 	}
@@ -180,28 +181,4 @@ func (s *Session) state(g *get) (noopBy time.Time, ended Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return g.noopBy, s.ended
-}
-
-// answer answers a request with a payload, however slowly the client reads, as long as something gets through.
-func (s *Server) answer(w http.ResponseWriter, payload []byte) error {
-	const piece = 16 << 10
-	header := w.Header()
-	header.Set("Content-Type", "text/plain; charset=UTF-8")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Length", strconv.Itoa(len(payload)))
-	header.Set("Cache-Control", "no-store")
-	rc := http.NewResponseController(w)
-	for len(payload) > 0 {
-		n := min(len(payload), piece)
-		_ = rc.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout))
-		if _, err := w.Write(payload[:n]); err != nil { //nolint:gosec // it is plain text, and not to be taken for anything else
-			return err
-		}
-		if err := rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return err
-		}
-		payload = payload[n:]
-	}
-	_ = rc.SetWriteDeadline(time.Time{}) // the connection may serve other requests
-	return nil
 }

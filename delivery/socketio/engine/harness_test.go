@@ -130,6 +130,7 @@ func (p *peer) got() []string {
 type world struct {
 	t      testing.TB
 	server *engine.Server
+	web    *http.Server // nil: it listens nowhere
 	url    string
 	peers  chan *peer // in the order of their handshakes
 }
@@ -141,7 +142,7 @@ func newWorld(t testing.TB, with func(*engine.Config), each func(*peer)) *world 
 	web := httptest.NewUnstartedServer(w.server)
 	web.Config.ReadTimeout = 30 * time.Second
 	web.Start()
-	w.url = web.URL
+	w.web, w.url = web.Config, web.URL
 	t.Cleanup(func() {
 		w.stop()
 		web.Close()

@@ -2,16 +2,16 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"time"
 )
 
 // post is a payload of the client that is being received.
 type post struct {
-	cancel context.CancelFunc
-	done   chan struct{} // closed when all of it was received
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when all of it was received
+	control *http.ResponseController
+	reading bool // its body is being read
 }
 
 // push answers a POST: it gives the messages in it to the peer, one after the other.
@@ -19,12 +19,12 @@ func (s *Session) push(w http.ResponseWriter, r *http.Request) {
 	// A client that goes while its message is worked on has sent it nevertheless.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
-	p := &post{cancel: cancel, done: make(chan struct{})}
+	p := &post{cancel: cancel, done: make(chan struct{}), control: http.NewResponseController(w)}
 	if why := s.beginPost(p); why != nil {
 		s.server.refuse(w, why)
 		return
 	}
-	why := s.receiveBody(ctx, p, w, r)
+	why := s.receiveBody(ctx, p, r)
 	if why != nil {
 		s.server.refuse(w, why)
 		return
@@ -63,7 +63,7 @@ func (s *Session) endPost(p *post) {
 
 // receiveBody gives what the request holds to the peer. p has ended when it returns, because the client may send the
 // next payload as soon as it has the answer.
-func (s *Session) receiveBody(ctx context.Context, p *post, w http.ResponseWriter, r *http.Request) *refusal {
+func (s *Session) receiveBody(ctx context.Context, p *post, r *http.Request) *refusal {
 	panicked := true
 	defer func() {
 		if panicked {
@@ -71,21 +71,18 @@ func (s *Session) receiveBody(ctx context.Context, p *post, w http.ResponseWrite
 		}
 		s.endPost(p)
 	}()
-	why := s.receivePackets(ctx, w, r)
+	why := s.receivePackets(ctx, p, r)
 	panicked = false
 	return why
 }
 
-func (s *Session) receivePackets(ctx context.Context, w http.ResponseWriter, r *http.Request) *refusal {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.server.cfg.ReadTimeout))
-	limit := s.server.cfg.MaxPayload
-	if r.ContentLength > int64(limit) {
-		s.end(ReasonTooLarge)
-		return errTooLarge
-	}
-	body, err := readAll(borrow(), io.LimitReader(r.Body, int64(limit)+1))
+func (s *Session) receivePackets(ctx context.Context, p *post, r *http.Request) *refusal {
+	body, tooMuch, err := s.readBody(p, r)
 	defer func() { giveBack(body) }()
 	switch {
+	case tooMuch:
+		s.end(ReasonTooLarge)
+		return errTooLarge
 	case err != nil:
 		reason := lostOf(err)
 		s.end(reason)
@@ -93,9 +90,6 @@ func (s *Session) receivePackets(ctx context.Context, w http.ResponseWriter, r *
 			return errTimeout
 		}
 		return errRequest
-	case len(body) > limit:
-		s.end(ReasonTooLarge)
-		return errTooLarge
 	}
 	packets, err := newPayload(body)
 	if err != nil {
@@ -141,22 +135,5 @@ func (s *Session) goodbye() {
 	s.mu.Unlock()
 	if last {
 		s.leave()
-	}
-}
-
-// readAll reads to the end of r behind buf. What it returns has what was read before an error.
-func readAll(buf []byte, r io.Reader) ([]byte, error) {
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		switch {
-		case errors.Is(err, io.EOF):
-			return buf, nil
-		case err != nil:
-			return buf, err
-		}
 	}
 }

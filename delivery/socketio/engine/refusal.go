@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 )
 
 // refusal is an answer to a request that is not served, in the form that clients of Engine.IO know.
@@ -31,6 +32,8 @@ func unavailable(why error) *refusal {
 
 func (s *Server) refuse(w http.ResponseWriter, why *refusal) {
 	s.countRefused(why)
+	// The answer may go out behind a body that is dropped first, see boundBody. The deadline ends with the request.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(2 * s.cfg.CloseTimeout))
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")

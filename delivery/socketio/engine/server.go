@@ -43,6 +43,7 @@ func New(cfg Config) *Server {
 // ServeHTTP answers a request of a client: a handshake, a poll, a payload, or the opening of a WebSocket, which is
 // served until it ends or Shutdown.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.boundBody(w, r)
 	origin, ok := s.admit(w, r)
 	if !ok {
 		s.refuse(w, errForbidden)

@@ -139,9 +139,11 @@ func (s *Session) endLocked(reason Reason) (last bool) {
 	s.kick()
 	if s.get != nil {
 		s.get.cancel()
+		s.get.reply.cut(s.lastWordBy())
 	}
 	if s.post != nil {
 		s.post.cancel()
+		s.post.interrupt()
 	}
 	if s.upgrade != nil {
 		s.upgrade.cancel()
@@ -151,6 +153,18 @@ func (s *Session) endLocked(reason Reason) (last bool) {
 		s.socket.cancel()
 	}
 	return s.calls == 0
+}
+
+// lastWordBy is when the answer to a poll has to be written, now that the session has ended. It is called under the lock.
+func (s *Session) lastWordBy() time.Time {
+	now := time.Now()
+	if s.closing == "" {
+		return now.Add(s.server.cfg.CloseTimeout)
+	}
+	if by := now.Add(lastMoment); by.After(s.closeBy) {
+		return by
+	}
+	return s.closeBy
 }
 
 // leave tells the peer. Only who was told by endLocked or release does so, which is once.

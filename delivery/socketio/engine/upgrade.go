@@ -79,7 +79,7 @@ func (s *Session) begun(c *conn, ws *socket.Conn) {
 // interrupt makes the reader of an upgrade see that the session has ended. It is called under the session's lock.
 func (c *conn) interrupt() {
 	if c.ws != nil {
-		_ = c.ws.SetReadDeadline(time.Unix(1, 0))
+		_ = c.ws.SetReadDeadline(longAgo)
 	}
 }
 
