@@ -18,6 +18,9 @@ import (
 const (
 	appendRounds = 5
 	appendRound  = 2 * time.Second
+	appendWarmUp = time.Second / 2
+
+	storesCompared = 64 // writers at which the other event stores append too
 )
 
 var appendWriters = []int{1, 16, 64, 256}
@@ -60,43 +63,100 @@ func benchAppend(ctx context.Context, out io.Writer, url string) error {
 	return errors.Join(err, <-ended)
 }
 
+// contestant is one of those that append in turn.
+type contestant struct {
+	who  string
+	load func(ctx context.Context, writers int, during time.Duration) load
+}
+
 func compareAppends(ctx context.Context, out io.Writer, url string, store *eventstore.Store, batches *batchCount) error {
-	fmt.Fprintf(out, "%8s  %-8s %12s %10s %10s\n", "writers", "who", "a second", "p50", "p99")
+	fmt.Fprintf(out, "%8s  %-10s %12s %10s %10s\n", "writers", "who", "a second", "p50", "p99")
 	for _, writers := range appendWriters {
-		peers, err := newPool(ctx, url, writers)
+		if err := appendsOf(ctx, out, url, writers, store); err != nil {
+			return fmt.Errorf("%d writers: %w", writers, err)
+		}
+		fmt.Fprintf(out, "%8d  %s\n", writers, batches.take())
+	}
+	return checkLog(ctx, out, store)
+}
+
+// appendsOf compares appends of so many writers.
+func appendsOf(ctx context.Context, out io.Writer, url string, writers int, store *eventstore.Store) (err error) {
+	inserting, err := newPool(ctx, url, writers)
+	if err != nil {
+		return err
+	}
+	defer inserting.Close()
+	all := []contestant{
+		{"append", func(ctx context.Context, writers int, during time.Duration) load {
+			return appendLoad(ctx, store, writers, during)
+		}},
+		{"insert", func(ctx context.Context, writers int, during time.Duration) load {
+			return insertLoad(ctx, inserting, writers, during)
+		}},
+	}
+	name := fmt.Sprintf("append_%d", writers)
+	if writers != storesCompared {
+		r, err := inTurn(ctx, out, writers, all)
 		if err != nil {
 			return err
 		}
-		var rate, tail ratios
-		var ours, theirs load
-		for round := range appendRounds {
-			ours = appendLoad(ctx, store, writers, appendRound)
-			theirs = insertLoad(ctx, peers, writers, appendRound)
-			if err := errors.Join(ours.firstErr, theirs.firstErr); err != nil {
-				peers.Close()
-				return fmt.Errorf("%d writers, round %d: %w", writers, round+1, err)
-			}
-			rate = append(rate, ours.rate()/theirs.rate())
-			tail = append(tail, float64(ours.percentile(.99))/float64(theirs.percentile(.99)))
-			for who, l := range map[string]load{"append": ours, "insert": theirs} {
-				fmt.Fprintf(out, "%8d  %-8s %12.0f %10s %10s\n", writers, who, l.rate(),
-					l.percentile(.5).Round(time.Microsecond), l.percentile(.99).Round(time.Microsecond))
-			}
+		target := 1.0
+		if writers == 1 {
+			target = 0.5
 		}
-		peers.Close()
-		fmt.Fprintf(out, "%8d  %s\n", writers, batches.take())
-		name := fmt.Sprintf("append_%d", writers)
-		switch writers {
-		case 1:
-			result(out, name, "pg_insert", rate, 0.5, false)
-		case 64:
-			result(out, name, "pg_insert", rate, 1.5, false)
-			result(out, name+"_p99", "pg_insert", tail, 1, true)
-		default:
-			result(out, name, "pg_insert", rate, 1, false)
+		result(out, name, "pg_insert", r.rates[1], target, false)
+		return nil
+	}
+	messages, err := openMessageDB(ctx, url, writers)
+	if err != nil {
+		return err
+	}
+	defer messages.stop()
+	node, err := startEmmett(ctx, url, writers)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, node.stop()) }()
+	r, err := inTurn(ctx, out, writers, append(all, contestant{"message-db", messages.load}, contestant{"emmett", node.load}))
+	if err != nil {
+		return err
+	}
+	result(out, name, "pg_insert", r.rates[1], 2.5, false)
+	result(out, name, "message_db", r.rates[2], 8, false)
+	result(out, name, "emmett", r.rates[3], 12, false)
+	result(out, "append_p99", "pg_insert", r.tails[1], 1, true)
+	return errors.Join(messages.check(ctx, out), node.check(ctx, out, inserting))
+}
+
+// compared are figures of the first contestant over those of each one, by its number.
+type compared struct{ rates, tails []ratios }
+
+// inTurn has the contestants append one after the other, in rounds that each begin with another one.
+func inTurn(ctx context.Context, out io.Writer, writers int, all []contestant) (compared, error) {
+	c := compared{make([]ratios, len(all)), make([]ratios, len(all))}
+	for _, one := range all { // nobody is measured with a plan to be made or a program to be compiled
+		if l := one.load(ctx, writers, appendWarmUp); l.firstErr != nil {
+			return c, fmt.Errorf("%s: %w", one.who, l.firstErr)
 		}
 	}
-	return checkLog(ctx, out, store)
+	for round := range appendRounds {
+		loads := make([]load, len(all))
+		for i := range all {
+			i = (i + round) % len(all)
+			loads[i] = all[i].load(ctx, writers, appendRound)
+			if err := loads[i].firstErr; err != nil {
+				return c, fmt.Errorf("round %d, %s: %w", round+1, all[i].who, err)
+			}
+		}
+		for i, l := range loads {
+			fmt.Fprintf(out, "%8d  %-10s %12.0f %10s %10s\n", writers, all[i].who, l.rate(),
+				l.percentile(.5).Round(time.Microsecond), l.percentile(.99).Round(time.Microsecond))
+			c.rates[i] = append(c.rates[i], loads[0].rate()/l.rate())
+			c.tails[i] = append(c.tails[i], float64(loads[0].percentile(.99))/float64(l.percentile(.99)))
+		}
+	}
+	return c, nil
 }
 
 // batchCount is how the appender grouped what came.
