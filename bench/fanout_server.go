@@ -5,61 +5,65 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"strconv"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/orderlog/orderlog/bench/peers/peer"
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/delivery/deliverytest"
 	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/delivery/socketio"
-	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/delivery/ws"
 	"github.com/orderlog/orderlog/projections"
 )
 
-// serveFanout serves Socket.IO from a notification log in memory: POST /publish?messages=N&bytes=B appends N
-// notifications for everybody. It prints its address when it listens, and ends with ctx.
-func serveFanout(ctx context.Context, out io.Writer) error {
-	feed := deliverytest.NewFeed()
-	hub := delivery.New(delivery.Config{Feed: feed, Hint: feed.Hint})
-	sessions := session.New(session.Config{Hub: hub, Verifier: nobody{}})
-	sockets := socketio.New(socketio.Config{Sessions: sessions})
+// serveFanout serves WebSocket and Socket.IO: from a notification log in memory, to which POST /publish appends, or, when
+// a database is given, from the one that is in there. Tokens are those of deliverytest. It prints its address when it
+// listens, and ends with ctx.
+func serveFanout(ctx context.Context, out io.Writer, databaseURL string) error {
 	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", sockets)
-	mux.HandleFunc("POST /publish", func(_ http.ResponseWriter, r *http.Request) {
-		messages, _ := strconv.Atoi(r.URL.Query().Get("messages"))
-		size, _ := strconv.Atoi(r.URL.Query().Get("bytes"))
-		for range messages {
-			feed.AddSized(size, projections.ChannelAll)
+	var hub *delivery.Hub
+	if databaseURL == "" {
+		feed := deliverytest.NewFeed()
+		hub = delivery.New(delivery.Config{Feed: feed, Hint: feed.Hint})
+		peer.Publishes(mux, func(ctx context.Context, p peer.Plan) error { return publishInto(ctx, feed, p) })
+	} else {
+		pool, err := newPool(ctx, databaseURL, 16) // as many connections as the program has
+		if err != nil {
+			return err
 		}
-	})
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
+		defer pool.Close()
+		hub = delivery.New(delivery.Config{Feed: projections.NewFeedLog(pool)})
 	}
-	server := &http.Server{Handler: mux} //nolint:gosec // its clients are this program's
+	sessions := session.New(session.Config{Hub: hub, Verifier: deliverytest.Verifier{}})
+	sockets := socketio.New(socketio.Config{Sessions: sessions})
+	plain := ws.New(ws.Config{Sessions: sessions})
+	mux.Handle("/socket.io/", sockets)
+	mux.Handle("/ws", plain)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return hub.Run(ctx) })
 	g.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
+		return peer.Serve(ctx, out, mux, func(ctx context.Context) error {
+			return errors.Join(sockets.Shutdown(ctx), plain.Shutdown(ctx))
+		})
 	})
-	g.Go(func() error {
-		<-ctx.Done()
-		ended := context.WithoutCancel(ctx)
-		return errors.Join(sockets.Shutdown(ended), server.Shutdown(ended))
-	})
-	fmt.Fprintf(out, "ready on http://%s\n", listener.Addr())
 	return g.Wait()
 }
 
-// nobody lets nobody in by a token: the benchmark's clients have none.
-type nobody struct{}
-
-func (nobody) Verify(context.Context, string) (auth.Identity, error) {
-	return auth.Identity{}, auth.ErrUnauthenticated
+// publishInto appends notifications, whose numbers are their seqs.
+func publishInto(ctx context.Context, feed *deliverytest.Feed, p peer.Plan) error {
+	return p.Run(ctx, func(n int, users []int) error {
+		channels := []string{projections.ChannelAll}
+		if p.Users > 0 {
+			channels = make([]string, len(users))
+			for i, u := range users {
+				channels[i] = projections.ChannelUser(peer.User(u))
+			}
+		}
+		if seq := feed.AddSized(p.Pad(), channels...); seq != int64(n) {
+			return fmt.Errorf("its seq is %d", seq)
+		}
+		return nil
+	})
 }

@@ -39,13 +39,30 @@ var benchmarks = []benchmark{
 	{"export", "export of a million events beside psql's \\copy, and their verification", benchExport},
 	{"history", "the history of an order at 3 million events beside that at 10 thousand", benchHistory},
 	{"fanout", "200 messages to 1,000 Socket.IO connections over WebSocket, beside socket.io on Node", benchFanout},
+	{"broadcast", "1,000 events to 1,000 WebSocket connections, beside centrifuge and a bare gorilla/websocket", benchBroadcast},
+	{"targeted", "5,000 events a second, each to 3 of 5,000 WebSocket connections", benchTargeted},
+	{"storm", "5,000 clients return at once, beside centrifuge; and from the database beside from memory", benchStorm},
+	{"memory", "resident memory of 10,000 idle WebSocket connections, beside centrifuge", benchMemory},
 	{"rebuild", "the orders view derived anew from a million events while orders arrive", benchRebuild},
+}
+
+// fewer is how many rounds are run at most, to try a benchmark; 0: all.
+var fewer int
+
+// rounds is how many rounds a benchmark runs that has so many.
+func rounds(all int) int {
+	if fewer > 0 {
+		return min(fewer, all)
+	}
+	return all
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	name := flag.String("name", "", "run only this benchmark")
-	fanoutServer := flag.Bool("fanout-server", false, "be the server of the fanout benchmark, which starts it itself")
+	flag.IntVar(&fewer, "rounds", 0, "run at most so many rounds of those that ask, to try them; 0: all")
+	fanoutServer := flag.Bool("fanout-server", false, "be the server of benchmarks that start it themselves")
+	fanoutDatabase := flag.String("fanout-database", "", "have that server read this database; empty: it has its log in memory")
 	profile := flag.String("cpuprofile", "", "write this program's CPU profile to a file")
 	flag.Parse()
 	stopProfile, err := startProfile(*profile)
@@ -54,7 +71,7 @@ func main() {
 		os.Exit(2)
 	}
 	if *fanoutServer {
-		err = serveFanout(ctx, os.Stdout)
+		err = serveFanout(ctx, os.Stdout, *fanoutDatabase)
 	} else {
 		err = run(ctx, os.Stdout, *name)
 	}

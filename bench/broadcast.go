@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/orderlog/orderlog/bench/peers/peer"
+)
+
+const (
+	broadcastClients = 1000
+	broadcastEvents  = 1000 // a round
+	broadcastRounds  = 7
+)
+
+// spoken is a server as it is spoken to.
+type spoken struct {
+	name string
+	*server
+	dialect
+}
+
+// benchBroadcast has each server tell 1,000 connections the same events, as fast as it can, one server after the other.
+// Every client checks that each event comes once and in order.
+func benchBroadcast(ctx context.Context, out io.Writer, _ string) error {
+	fmt.Fprintf(out, "%s; %d events of %d bytes to %d connections; deliveries a second, and what a delivery costs the server\n",
+		machine(), broadcastEvents, eventBytes, broadcastClients)
+	ours, err := startOurs("")
+	if err != nil {
+		return err
+	}
+	defer ours.stop()
+	centrifuge, err := startPeer(ctx, "centrifuge", centrifugeDialect)
+	if err != nil {
+		return err
+	}
+	defer centrifuge.stop()
+	gorilla, err := startPeer(ctx, "gorilla", gorillaDialect)
+	if err != nil {
+		return err
+	}
+	defer gorilla.stop()
+	all := []spoken{
+		{"batch", ours, batchDialect}, {"plain", ours, plainDialect}, {"centrifuge", centrifuge, centrifugeDialect}, {"gorilla", gorilla, gorillaDialect},
+	}
+	beside := map[[2]string]ratios{}
+	for round := range rounds(broadcastRounds) {
+		rates := map[string]float64{}
+		fmt.Fprintf(out, "round %d:", round+1)
+		for i := range all {
+			c := all[i]
+			if round%2 > 0 { // they take turns in who goes first
+				c = all[len(all)-1-i]
+			}
+			rate, cost, err := broadcastRound(ctx, c)
+			if err != nil {
+				return fmt.Errorf("round %d, %s: %w", round+1, c.name, err)
+			}
+			rates[c.name] = rate
+			fmt.Fprintf(out, "  %s %.0f/s, %s", c.name, rate, cost)
+		}
+		fmt.Fprintln(out)
+		for _, pair := range [][2]string{{"batch", "centrifuge"}, {"plain", "centrifuge"}, {"batch", "gorilla"}, {"plain", "gorilla"}} {
+			beside[pair] = append(beside[pair], rates[pair[0]]/rates[pair[1]])
+		}
+	}
+	for _, who := range []string{"batch", "plain"} {
+		fmt.Fprintf(out, "%s beside gorilla/websocket with prepared messages, which keeps nothing: %s\n", who, beside[[2]string{who, "gorilla"}])
+	}
+	result(out, "broadcast_batch", "centrifuge", beside[[2]string{"batch", "centrifuge"}], 3, false)
+	result(out, "broadcast_plain", "centrifuge", beside[[2]string{"plain", "centrifuge"}], 1.2, false)
+	return nil
+}
+
+// broadcastRound connects the clients, has the events published and waits until each client has each of them. It returns
+// the deliveries a second, from the moment that the server is asked to the last delivery, and the server's processor time
+// for each.
+func broadcastRound(ctx context.Context, c spoken) (rate float64, cost time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	clients, err := connectCrowd(ctx, c.server, c.dialect, broadcastClients, 64<<10)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer clients.close()
+	plan := peer.Plan{From: c.next, Messages: broadcastEvents, Bytes: eventBytes}
+	before, err := c.worked()
+	if err != nil {
+		return 0, 0, err
+	}
+	published := make(chan error, 1)
+	began := time.Now()
+	go func() { published <- c.publish(ctx, plan) }()
+	failed := clients.each(func(_ int, c *client) error { return c.expect(plan.From, plan.Messages) })
+	took := time.Since(began)
+	if failed != nil {
+		cancel() // the server may never answer
+	}
+	if err := <-published; failed != nil || err != nil {
+		return 0, 0, errors.Join(err, failed)
+	}
+	after, err := c.worked()
+	if err != nil {
+		return 0, 0, err
+	}
+	const deliveries = broadcastClients * broadcastEvents
+	return deliveries / took.Seconds(), (after - before) / deliveries, nil
+}

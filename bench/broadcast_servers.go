@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/orderlog/orderlog/bench/peers/peer"
+)
+
+// server is a process that is measured.
+type server struct {
+	name    string
+	speaks  dialect
+	address string
+	pid     int
+	stop    func()
+	next    int // the number of the next event that it publishes
+}
+
+// startOurs starts this program once more, as a server; with a database, from the notification log that is in there.
+func startOurs(databaseURL string) (*server, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return startServer("orderlog", batchDialect, exec.Command(self, "-fanout-server", "-fanout-database="+databaseURL)) //nolint:noctx // it is interrupted, not killed
+}
+
+// buildPeer builds one of the servers in peers/.
+func buildPeer(ctx context.Context, name string) (path string, remove func(), err error) {
+	dir, err := os.MkdirTemp("", "orderlog-bench-peer-")
+	if err != nil {
+		return "", nil, err
+	}
+	remove = func() { _ = os.RemoveAll(dir) }
+	path = filepath.Join(dir, name)
+	if text, err := exec.CommandContext(ctx, "go", "build", "-o", path, "./peers/"+name).CombinedOutput(); err != nil {
+		remove()
+		return "", nil, fmt.Errorf("build %s: %w: %s", name, err, text)
+	}
+	return path, remove, nil
+}
+
+// startPeer builds and starts one of the servers in peers/.
+func startPeer(ctx context.Context, name string, speaks dialect) (*server, error) {
+	path, remove, err := buildPeer(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	s, err := startServer(name, speaks, exec.Command(path)) //nolint:noctx // it is interrupted, not killed
+	if err != nil {
+		remove()
+		return nil, err
+	}
+	stop := s.stop
+	s.stop = func() { stop(); remove() }
+	return s, nil
+}
+
+func startServer(name string, speaks dialect, cmd *exec.Cmd) (*server, error) {
+	cmd.Stderr = os.Stderr
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	address, stop, err := startListening(cmd, said)
+	if err != nil {
+		return nil, err
+	}
+	return &server{name: name, speaks: speaks, address: address, pid: cmd.Process.Pid, stop: stop, next: 1}, nil
+}
+
+// publish has the server publish the next events as planned. It returns when all have been given to what delivers them.
+func (s *server) publish(ctx context.Context, p peer.Plan) error {
+	s.next = p.From + p.Messages
+	return s.post(ctx, "/publish?"+p.Query())
+}
+
+// settle has the server give back the memory that it does not use.
+func (s *server) settle(ctx context.Context) error { return s.post(ctx, "/settle") }
+
+func (s *server) post(ctx context.Context, path string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.address+path, nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	if err := res.Body.Close(); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", s.name, res.Status)
+	}
+	return nil
+}
+
+// resident is what the server has in memory, in bytes.
+func (s *server) resident() (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.pid))
+	if err != nil {
+		return 0, err
+	}
+	var kilobytes int64
+	_, line, found := strings.Cut(string(status), "VmRSS:")
+	if !found {
+		return 0, errors.New("the system does not say how much memory a process has")
+	}
+	_, err = fmt.Sscan(line, &kilobytes)
+	return kilobytes << 10, err
+}
+
+// worked is how much processor time the server has had.
+func (s *server) worked() (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ") // the name is in brackets; the times are the 14th and 15th fields
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, errors.New("the system does not say how much a process worked")
+	}
+	const tick = 10 * time.Millisecond
+	var sum time.Duration
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += time.Duration(n) * tick
+	}
+	return sum, nil
+}
