@@ -85,10 +85,16 @@ func TestAnUnfinishedPayloadThatIsRefusedIsNotWaitedFor(t *testing.T) {
 			t.Errorf("%s: answered %d after %s", query, status, time.Since(begun))
 		}
 	}
-	conn := w.raw()
-	_, _ = fmt.Fprintf(conn, "POST /?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n4x", sid)
-	if status := w.answerOn(conn); status != 413 {
-		t.Errorf("answered %d", status)
+	other, _ := w.open()
+	for _, tooMuch := range []string{
+		sid + " HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n4x",
+		other + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n11000\r\n4" + strings.Repeat("x", 0x10fff),
+	} {
+		conn := w.raw()
+		_, _ = io.WriteString(conn, "POST /?EIO=4&transport=polling&sid="+tooMuch)
+		if status := w.answerOn(conn); status != 413 {
+			t.Errorf("answered %d", status)
+		}
 	}
 	w.stops()
 }

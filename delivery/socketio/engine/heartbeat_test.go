@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/orderlog/orderlog/delivery/socketio/engine"
+	"github.com/orderlog/orderlog/delivery/socketio/enginetest"
 )
 
 // call makes a request without a network, so that time can be played.
@@ -170,6 +171,29 @@ func TestASessionThatNobodyPollsEndsWhateverReceiveDoes(t *testing.T) {
 			t.Errorf("received %q", got)
 		}
 	})
+}
+
+func TestASessionThatWasNeverPolledEndsWhateverReceiveDoes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newHandler(t, nil, func(p *peer) { p.receive = stuck })
+		p, begun := w.begin(), time.Now()
+		w.call("POST", p.session.ID(), "4much")
+		if reason := <-p.closed; reason != engine.ReasonPingTimeout || time.Since(begun) != 45*time.Second {
+			t.Errorf("it ended because of %q after %s", reason, time.Since(begun))
+		}
+	})
+}
+
+func TestAnUpgradedSessionNeedsNoPolls(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *engine.Config) { c.PingInterval, c.PingTimeout = time.Millisecond, 2*time.Second }, nil)
+	c, p := w.dial(enginetest.Options{Transport: enginetest.Upgrade})
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // longer than a client may go without a poll
+	defer cancel()
+	if _, err := c.Next(ctx); ctx.Err() == nil {
+		t.Errorf("the session of %s ended: %v", p.session.ID(), err)
+	}
 }
 
 func TestReceiveExcusesAClientForABoundedTime(t *testing.T) {
