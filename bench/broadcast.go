@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -26,7 +25,7 @@ type spoken struct {
 // benchBroadcast has each server tell 1,000 connections the same events, as fast as it can, one server after the other.
 // Every client checks that each event comes once and in order.
 func benchBroadcast(ctx context.Context, out io.Writer, _ string) error {
-	fmt.Fprintf(out, "%s; %d events of %d bytes to %d connections; deliveries a second, and what a delivery costs the server\n",
+	fmt.Fprintf(out, "%s; %d events of %d bytes to %d connections; deliveries a second, and the processor time of one, the server's/the readers'\n",
 		machine(), broadcastEvents, eventBytes, broadcastClients)
 	ours, err := startOurs("")
 	if err != nil {
@@ -55,12 +54,12 @@ func benchBroadcast(ctx context.Context, out io.Writer, _ string) error {
 			if round%2 > 0 { // they take turns in who goes first
 				c = all[len(all)-1-i]
 			}
-			rate, cost, err := broadcastRound(ctx, c)
+			rate, each, err := broadcastRound(ctx, c)
 			if err != nil {
 				return fmt.Errorf("round %d, %s: %w", round+1, c.name, err)
 			}
 			rates[c.name] = rate
-			fmt.Fprintf(out, "  %s %.0f/s, %s", c.name, rate, cost)
+			fmt.Fprintf(out, "  %s %.0f/s %s", c.name, rate, each)
 		}
 		fmt.Fprintln(out)
 		for _, pair := range [][2]string{{"batch", "centrifuge"}, {"plain", "centrifuge"}, {"batch", "gorilla"}, {"plain", "gorilla"}} {
@@ -76,36 +75,24 @@ func benchBroadcast(ctx context.Context, out io.Writer, _ string) error {
 }
 
 // broadcastRound connects the clients, has the events published and waits until each client has each of them. It returns
-// the deliveries a second, from the moment that the server is asked to the last delivery, and the server's processor time
-// for each.
-func broadcastRound(ctx context.Context, c spoken) (rate float64, cost time.Duration, err error) {
+// the deliveries a second, from the moment that the server is asked to the last delivery, and what one costs.
+func broadcastRound(ctx context.Context, s spoken) (rate float64, each cost, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	clients, err := connectCrowd(ctx, c.server, c.dialect, broadcastClients, 64<<10)
+	clients, err := connectCrowd(ctx, s.server, s.dialect, broadcastClients, 64<<10)
 	if err != nil {
-		return 0, 0, err
+		return 0, cost{}, err
 	}
 	defer clients.close()
-	plan := peer.Plan{From: c.next, Messages: broadcastEvents, Bytes: eventBytes}
-	before, err := c.worked()
-	if err != nil {
-		return 0, 0, err
-	}
-	published := make(chan error, 1)
-	began := time.Now()
-	go func() { published <- c.publish(ctx, plan) }()
-	failed := clients.each(func(_ int, c *client) error { return c.expect(plan.From, plan.Messages) })
-	took := time.Since(began)
-	if failed != nil {
-		cancel() // the server may never answer
-	}
-	if err := <-published; failed != nil || err != nil {
-		return 0, 0, errors.Join(err, failed)
-	}
-	after, err := c.worked()
-	if err != nil {
-		return 0, 0, err
-	}
+	plan := peer.Plan{From: s.next, Messages: broadcastEvents, Bytes: eventPad}
 	const deliveries = broadcastClients * broadcastEvents
-	return deliveries / took.Seconds(), (after - before) / deliveries, nil
+	all, err := s.costs(func() error {
+		began := time.Now()
+		err := clients.while(cancel, func() error { return s.publish(ctx, plan) }, func(_ int, c *client) error {
+			return c.expect(plan.From, plan.Messages)
+		})
+		rate = deliveries / time.Since(began).Seconds()
+		return err
+	})
+	return rate, all.per(deliveries), err
 }

@@ -24,7 +24,11 @@ type client struct {
 	registered, caughtUp bool
 }
 
-const eventBytes = 200 // of data
+// eventBytes is the size of an event's data, about, and eventPad what of it is padding.
+const (
+	eventBytes = 200
+	eventPad   = eventBytes - 20
+)
 
 // dial connects, without registering.
 func dial(ctx context.Context, s *server, d dialect, user int, buf []byte) (*client, error) {
@@ -51,7 +55,7 @@ func (c *client) step() (int, error) {
 		c.rest = nil
 	}
 	n, err := c.speaks.line(c, line)
-	if err == nil && n > 0 && len(line) < eventBytes-5 { // its number may be shorter
+	if err == nil && n > 0 && len(line) < eventPad {
 		err = fmt.Errorf("event %d is not whole: %s", n, line)
 	}
 	return n, err
@@ -124,10 +128,10 @@ func (c crowd) close() {
 	}
 }
 
-// each has every client do something at the same time, and waits for all. The first few errors are returned. When one
-// fails the others are cut off, since they may wait for what never comes.
-func (c crowd) each(do func(i int, c *client) error) error {
-	errs := make(chan error, len(c))
+// while publishes and has every client do something at the same time, and waits for all. When a client fails the others
+// are cut off, since they may wait for what never comes, and giveUp is called.
+func (c crowd) while(giveUp func(), publish func() error, do func(i int, c *client) error) error {
+	published, errs := make(chan error, 1), make(chan error, len(c))
 	for i, client := range c {
 		go func() {
 			err := do(i, client)
@@ -137,14 +141,19 @@ func (c crowd) each(do func(i int, c *client) error) error {
 			errs <- err
 		}()
 	}
+	go func() { published <- publish() }()
 	var failed error
 	for range c {
 		if err := <-errs; err != nil && failed == nil {
 			failed = err
+			giveUp()
 			for _, client := range c {
 				_ = client.conn.SetDeadline(time.Unix(1, 0))
 			}
 		}
+	}
+	if err := <-published; failed == nil {
+		failed = err
 	}
 	return failed
 }

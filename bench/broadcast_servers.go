@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/orderlog/orderlog/bench/peers/peer"
@@ -118,6 +119,35 @@ func (s *server) resident() (int64, error) {
 	}
 	_, err = fmt.Sscan(line, &kilobytes)
 	return kilobytes << 10, err
+}
+
+// cost is the processor time that something took of the server, and of this program, which has to take less.
+type cost struct{ server, own time.Duration }
+
+func (c cost) per(n int) cost { return cost{c.server / time.Duration(n), c.own / time.Duration(n)} }
+
+func (c cost) String() string { return fmt.Sprintf("%s/%s", c.server, c.own) }
+
+// costs returns what do costs.
+func (s *server) costs(do func() error) (c cost, err error) {
+	look := func() (c cost, err error) {
+		var own syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
+			return cost{}, err
+		}
+		c.server, err = s.worked()
+		c.own = time.Duration(own.Utime.Nano() + own.Stime.Nano())
+		return c, err
+	}
+	before, err := look()
+	if err != nil {
+		return cost{}, err
+	}
+	if err := do(); err != nil {
+		return cost{}, err
+	}
+	after, err := look()
+	return cost{after.server - before.server, after.own - before.own}, err
 }
 
 // worked is how much processor time the server has had.

@@ -61,7 +61,7 @@ func publishInto(ctx context.Context, feed *deliverytest.Feed, p peer.Plan) erro
 				channels[i] = projections.ChannelUser(peer.User(u))
 			}
 		}
-		if seq := feed.AddSized(p.Pad(), channels...); seq != int64(n) {
+		if seq := feed.AddSized(p.Bytes, channels...); seq != int64(n) {
 			return fmt.Errorf("its seq is %d", seq)
 		}
 		return nil

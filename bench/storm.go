@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/orderlog/orderlog/bench/peers/peer"
@@ -27,6 +28,8 @@ type storm struct {
 	after   point       // where each was
 	stride  int         // from the number of one event to that of the next; 0: 1
 	buffers [][]byte    // that the clients read into
+	// gathered has all connect first, and only then say who they are: so only the recovery is measured.
+	gathered bool
 }
 
 func newBuffers(n, size int) [][]byte {
@@ -37,61 +40,79 @@ func newBuffers(n, size int) [][]byte {
 	return buffers
 }
 
-// took is how long a storm took.
-type took struct{ connected, caughtUp time.Duration }
-
-func (t took) String() string {
-	return fmt.Sprintf("%s (connected after %s)", t.caughtUp.Round(time.Millisecond), t.connected.Round(time.Millisecond))
+// took is how long a storm took, and what it costs for each client.
+type took struct {
+	connected, caughtUp time.Duration
+	each                cost
 }
 
-// run has all come back, and waits until each has been told all that it missed. Those who have it stay.
-func (s storm) run(ctx context.Context) (took, error) {
+func (t took) String() string {
+	return fmt.Sprintf("%s (connected after %s; %s a client)", t.caughtUp.Round(time.Millisecond), t.connected.Round(time.Millisecond), t.each)
+}
+
+// run has all come back, and waits until each has been told all that it missed. Those who have it stay until the end.
+func (s storm) run(ctx context.Context) (t took, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	var clients [stormClients]*client
-	defer func() {
-		for _, c := range clients {
-			if c != nil {
-				c.close()
-			}
+	clients := make(crowd, stormClients)
+	defer clients.close()
+	all, err := s.server.costs(func() (err error) {
+		t, err = s.comeBack(ctx, clients)
+		return err
+	})
+	t.each = all.per(stormClients)
+	return t, err
+}
+
+func (s storm) comeBack(ctx context.Context, clients crowd) (t took, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	fail := func(i int, err error) {
+		if err != nil {
+			cancel(fmt.Errorf("client %d: %w", i, err))
 		}
-	}()
-	last := s.after.n + stormBehind*max(s.stride, 1)
-	connected, errs := make(chan struct{}, stormClients), make(chan error, stormClients)
+	}
+	var connected, caughtUp sync.WaitGroup
+	connected.Add(len(clients))
+	begin := make(chan struct{})
 	dials := make(chan struct{}, stormDials)
 	began := time.Now()
 	for i := range clients {
-		go func() {
+		caughtUp.Go(func() {
 			dials <- struct{}{}
 			c, err := dial(ctx, s.server, s.speaks, i, s.buffers[i])
+			clients[i] = c
 			<-dials
-			connected <- struct{}{}
+			connected.Done()
 			if err != nil {
-				errs <- err
+				fail(i, err)
 				return
 			}
-			clients[i] = c
-			c.role, c.stride = s.role, s.stride
-			if err = s.speaks.recover(c, s.after); err == nil && c.last != last {
-				err = fmt.Errorf("client %d was told of events up to %d, not %d", i, c.last, last)
+			if s.gathered {
+				<-begin
 			}
-			errs <- err
-		}()
+			fail(i, s.recovered(c))
+		})
 	}
-	var t took
-	for range clients {
-		<-connected
-	}
+	connected.Wait()
 	t.connected = time.Since(began)
-	var failed error
-	for range clients {
-		if err := <-errs; err != nil && failed == nil {
-			failed = err
-			cancel()
-		}
+	if s.gathered {
+		began = time.Now()
+		close(begin)
 	}
+	caughtUp.Wait()
 	t.caughtUp = time.Since(began)
-	return t, failed
+	return t, context.Cause(ctx)
+}
+
+// recovered has a client told all that it missed.
+func (s storm) recovered(c *client) error {
+	c.role, c.stride = s.role, s.stride
+	err := s.speaks.recover(c, s.after)
+	if last := s.after.n + stormBehind*max(s.stride, 1); err == nil && c.last != last {
+		err = fmt.Errorf("it was told of events up to %d, not %d", c.last, last)
+	}
+	return err
 }
 
 // compareStorms runs two storms in turn and returns how many times as long as the first the second takes.
@@ -111,9 +132,11 @@ func compareStorms(ctx context.Context, out io.Writer, names [2]string, storms [
 }
 
 // benchStorm has 5,000 clients come back at once, each of them behind by the same events, which a server still has in
-// memory. It is measured until the last of them has been told all.
+// memory. It is measured until the last of them has been told all: from the first handshake on, as they come back, and
+// for the recovery alone from when all are connected.
 func benchStorm(ctx context.Context, out io.Writer, url string) error {
 	fmt.Fprintf(out, "%s; %d clients at once, each %d events of %d bytes behind\n", machine(), stormClients, stormBehind, eventBytes)
+	fmt.Fprintln(out, "the processor time is the server's/the clients'")
 	buffers := newBuffers(stormClients, 64<<10)
 	if err := stormBesideCentrifuge(ctx, out, buffers); err != nil {
 		return err
@@ -134,7 +157,7 @@ func stormBesideCentrifuge(ctx context.Context, out io.Writer, buffers [][]byte)
 	defer centrifuge.stop()
 	const published = 10 * stormBehind
 	for _, s := range []*server{ours, centrifuge} {
-		if err := s.publish(ctx, peer.Plan{From: 1, Messages: published, Bytes: eventBytes}); err != nil {
+		if err := s.publish(ctx, peer.Plan{From: 1, Messages: published, Bytes: eventPad}); err != nil {
 			return err
 		}
 	}
@@ -151,13 +174,20 @@ func stormBesideCentrifuge(ctx context.Context, out io.Writer, buffers [][]byte)
 		return err
 	}
 	after := point{n: published - stormBehind, epoch: end.epoch}
-	r, err := compareStorms(ctx, out, [2]string{"orderlog", "centrifuge"}, [2]storm{
-		{server: ours, speaks: batchDialect, after: after, buffers: buffers},
-		{server: centrifuge, speaks: centrifugeDialect, after: after, buffers: buffers},
-	})
-	if err != nil {
-		return err
+	for _, gathered := range []bool{false, true} {
+		name, whence := "storm", "from the first handshake"
+		if gathered {
+			name, whence = "storm_recovery", "when all are connected already"
+		}
+		fmt.Fprintln(out, whence+":")
+		r, err := compareStorms(ctx, out, [2]string{"orderlog", "centrifuge"}, [2]storm{
+			{server: ours, speaks: batchDialect, after: after, buffers: buffers, gathered: gathered},
+			{server: centrifuge, speaks: centrifugeDialect, after: after, buffers: buffers, gathered: gathered},
+		})
+		if err != nil {
+			return err
+		}
+		result(out, name, "centrifuge", r, 3, false)
 	}
-	result(out, "storm", "centrifuge", r, 3, false)
 	return nil
 }

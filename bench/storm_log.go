@@ -39,7 +39,7 @@ func stormFromLog(ctx context.Context, out io.Writer, url string, buffers [][]by
 	}
 	defer pool.Close()
 	began := time.Now()
-	if _, err := pool.Exec(ctx, sqlFillNotifications, awayEvents, awayStride, eventBytes-20, stormBehind); err != nil {
+	if _, err := pool.Exec(ctx, sqlFillNotifications, awayEvents, awayStride, eventPad, stormBehind); err != nil {
 		return fmt.Errorf("fill the notification log: %w", err)
 	}
 	for _, sql := range []string{

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -73,7 +72,7 @@ func targetedOneRound(ctx context.Context, s *server) (latencies []time.Duration
 	}
 	defer clients.close()
 	plan := peer.Plan{
-		From: s.next, Messages: int(targetedRate * targetedRound / time.Second), Bytes: eventBytes,
+		From: s.next, Messages: int(targetedRate * targetedRound / time.Second), Bytes: eventPad,
 		Users: targetedClients, To: targetedEach, Rate: targetedRate,
 		At: time.Now().Add(100 * time.Millisecond), // so that everybody is waiting when it begins
 	}
@@ -86,9 +85,7 @@ func targetedOneRound(ctx context.Context, s *server) (latencies []time.Duration
 		}
 	}
 	took := make([][]time.Duration, len(clients))
-	published := make(chan error, 1)
-	go func() { published <- s.publish(ctx, plan) }()
-	failed := clients.each(func(i int, c *client) error {
+	err = clients.while(cancel, func() error { return s.publish(ctx, plan) }, func(i int, c *client) error {
 		took[i] = make([]time.Duration, 0, len(own[i]))
 		for _, want := range own[i] {
 			got, err := c.event()
@@ -102,10 +99,7 @@ func targetedOneRound(ctx context.Context, s *server) (latencies []time.Duration
 		}
 		return nil
 	})
-	if failed != nil {
-		cancel()
-	}
-	if err := errors.Join(<-published, failed); err != nil {
+	if err != nil {
 		return nil, 0, err
 	}
 	latencies = slices.Concat(took...)

@@ -14,7 +14,7 @@ import (
 // Plan is what a server is asked to publish: events numbered From, From+1, …
 type Plan struct {
 	From, Messages int
-	// Bytes is the size of an event's data, about.
+	// Bytes is how much padding an event's data has; with the rest it is about 20 bytes more.
 	Bytes int
 	// Users: 0 means that every event is for everybody; else each is for To of so many users.
 	Users, To int
@@ -67,9 +67,6 @@ func (p Plan) AppendUsers(dst []int, n int) []int {
 	return dst
 }
 
-// Pad is how long the padding of each event is.
-func (p Plan) Pad() int { return max(p.Bytes-len(`{"n":12345,"pad":""}`), 0) }
-
 // Run calls publish for each event, never before it is due. users is nil when it is for everybody.
 func (p Plan) Run(ctx context.Context, publish func(n int, users []int) error) error {
 	var users []int
@@ -94,7 +91,7 @@ func (p Plan) Run(ctx context.Context, publish func(n int, users []int) error) e
 
 // Data is the data of an event, as the servers that do not make it themselves publish it.
 func (p Plan) Data(n int) []byte {
-	return []byte(`{"n":` + strconv.Itoa(n) + `,"pad":"` + strings.Repeat("x", p.Pad()) + `"}`)
+	return []byte(`{"n":` + strconv.Itoa(n) + `,"pad":"` + strings.Repeat("x", p.Bytes) + `"}`)
 }
 
 // User is a user's id.
