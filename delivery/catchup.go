@@ -6,37 +6,98 @@ import (
 	"time"
 )
 
-// fill reads the next page after the cursor, or makes the subscription live when it has nothing left to read.
-// It answers false when there is nothing to do but to wait for a signal.
-func (s *Subscription) fill(ctx context.Context) (progress bool, _ error) {
+// fill takes the next page after the cursor out of the ring, has it read from the feed, or makes the subscription live when
+// nothing is left to read. It answers false when there is nothing to do but to wait for a signal.
+func (s *Subscription) fill() (progress bool) {
 	s.mu.Lock()
-	cursor, channels, generation, until := s.cursor, s.channels, s.generation, s.retry.until
+	cursor, channels, generation := s.cursor, s.channels, s.generation
+	busy := s.reading != nil || (!s.retry.until.IsZero() && time.Now().Before(s.retry.until))
+	toFloor := s.toFloor
 	s.mu.Unlock()
-	if !until.IsZero() && time.Now().Before(until) {
-		return false, nil
+	if busy {
+		return false
+	}
+	if toFloor {
+		return s.readAside(generation, func(ctx context.Context) error { return s.findFloor(ctx, generation) })
 	}
 	switch s.goLive(cursor, generation) {
 	case wentLive:
-		return true, nil
+		return true
 	case mustWait:
-		return false, nil
+		return false
 	}
-	page, fromRing, err := s.hub.read(ctx, channels, cursor, s.hub.cfg.PageSize)
-	if err == nil && page.Position > cursor {
-		s.accept(page, fromRing, generation)
-		return true, nil
+	if page, ok := s.hub.readRing(channels, cursor, s.hub.cfg.PageSize); ok {
+		s.accept(page, true, generation)
+		return true
 	}
+	return s.readAside(generation, func(ctx context.Context) error {
+		page, _, err := s.hub.read(ctx, channels, cursor, s.hub.cfg.PageSize)
+		if err != nil {
+			return err
+		}
+		if page.Position <= cursor { // the feed answered from before the hub's position: it will get there
+			return errBehind
+		}
+		s.accept(page, false, generation)
+		return nil
+	})
+}
+
+var errBehind = errors.New("the notification log is not as far yet")
+
+// readAside has the feed read in a goroutine of its own, which wakes the consumer when it has ended. It answers true when
+// what is to be read has changed meanwhile.
+func (s *Subscription) readAside(generation int, read func(context.Context) error) (changed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.generation != generation {
+		return true
+	}
+	ended := make(chan struct{})
+	begun := s.hub.fillers.begin(s, s.hub.cfg.ReadTimeout, func(ctx context.Context) {
+		err := read(ctx)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.reading = nil
+		close(ended)
+		s.settleReading(ctx, err, generation)
+	})
+	if begun {
+		s.reading = ended
+	}
+	return false
+}
+
+// settleReading does what follows from the end of a reading.
+func (s *Subscription) settleReading(ctx context.Context, err error, generation int) {
 	switch {
-	case ctx.Err() != nil:
-		return false, ctx.Err()
+	case s.closed:
+		return
+	case s.generation != generation, err == nil: // look again
 	case errors.Is(err, ErrExpired):
-		return false, err
-	case err != nil:
-		s.hub.cfg.Logger.WarnContext(ctx, "a subscription could not catch up, it tries again", "cursor", cursor, "error", err)
+		s.expired = true
+	default:
+		if !errors.Is(err, errBehind) {
+			s.hub.cfg.Logger.WarnContext(ctx, "a subscription could not catch up, it tries again", "cursor", s.cursor, "error", err)
+		}
+		s.retryLater()
+		return
 	}
-	// Without an error the feed answered from before the hub's position: it will get there.
-	s.RetryLater()
-	return false, nil
+	s.Signal()
+}
+
+// findFloor moves the cursor to where the log begins.
+func (s *Subscription) findFloor(ctx context.Context, generation int) error {
+	b, err := s.hub.Bounds(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.generation == generation {
+		s.reset(b.Floor)
+	}
+	return nil
 }
 
 type seam int
@@ -94,14 +155,9 @@ func (s *Subscription) accept(page Page, fromRing bool, generation int) {
 	}
 }
 
-// RetryLater has Poll read nothing for a pause that grows, and wakes the consumer after it. A reading that goes well
-// ends the pauses.
-func (s *Subscription) RetryLater() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
+// retryLater has nothing read for a pause that grows, and wakes the consumer after it. A reading that goes well ends the
+// pauses.
+func (s *Subscription) retryLater() {
 	cfg := s.hub.cfg
 	s.retry.pause = min(max(2*s.retry.pause, cfg.RetryMin), cfg.RetryMax)
 	s.retry.until = time.Now().Add(s.retry.pause)

@@ -89,6 +89,48 @@ func seqs(frames []*Frame) []int64 {
 	return out
 }
 
+// Poll is Take that waits for the readings of the feed that it begins.
+func (s *Subscription) Poll(ctx context.Context, limit int) (Batch, error) {
+	for {
+		b, err := s.Take(limit)
+		if err != nil || !b.Empty() {
+			return b, err
+		}
+		s.mu.Lock()
+		reading := s.reading
+		s.mu.Unlock()
+		if reading == nil { // there is none, or it has ended just now
+			select {
+			case <-s.Ready():
+				defer s.Signal()
+				continue
+			default:
+				return b, nil
+			}
+		}
+		select {
+		case <-reading:
+		case <-ctx.Done():
+			return Batch{}, ctx.Err()
+		}
+	}
+}
+
+// Next waits for the next batch.
+func (s *Subscription) Next(ctx context.Context, limit int) (Batch, error) {
+	for {
+		b, err := s.Take(limit)
+		if err != nil || !b.Empty() {
+			return b, err
+		}
+		select {
+		case <-ctx.Done():
+			return Batch{}, ctx.Err()
+		case <-s.Ready():
+		}
+	}
+}
+
 func mustPoll(t *testing.T, s *Subscription) Batch {
 	t.Helper()
 	b, err := s.Poll(t.Context(), 1000)

@@ -56,6 +56,8 @@ type Config struct {
 	QueueFrames int
 	// Readers is how many readings of the feed for catching up run at once. Default 4.
 	Readers int
+	// ReadTimeout bounds a subscription's reading of a page, the wait for its turn included. Default 30 s.
+	ReadTimeout time.Duration
 	// RetryMin and RetryMax are the first and the longest pause after a reading that failed. Defaults 100 ms and 5 s.
 	RetryMin, RetryMax time.Duration
 }
@@ -70,6 +72,7 @@ func (c Config) withDefaults() Config {
 	byDefault(&c.RingBytes, 64<<20)
 	byDefault(&c.QueueFrames, 256)
 	byDefault(&c.Readers, 4)
+	byDefault(&c.ReadTimeout, 30*time.Second)
 	byDefault(&c.RetryMin, 100*time.Millisecond)
 	byDefault(&c.RetryMax, 5*time.Second)
 	return c
@@ -89,6 +92,7 @@ type Hub struct {
 	ready    chan struct{} // closed when the ring holds what the log held at the start
 	fault    atomic.Pointer[error]
 	reads    readings
+	fillers  fillers
 	bounds   boundsCache
 
 	// position is the seq up to which everything has been offered to the live subscriptions; -1 before Run has
@@ -110,6 +114,7 @@ func New(cfg Config) *Hub {
 		cfg:      cfg,
 		ready:    make(chan struct{}),
 		reads:    newReadings(cfg.Readers),
+		fillers:  fillers{cancels: map[*Subscription]context.CancelFunc{}},
 		bounds:   newBoundsCache(),
 		ring:     ring{maxFrames: cfg.RingFrames, maxBytes: cfg.RingBytes},
 		endings:  endings{floor: -1},
@@ -136,8 +141,9 @@ func (h *Hub) Err() error {
 }
 
 // Run tails the log until ctx ends, then returns nil. It survives faults of the feed: it logs them, waits and
-// reads on from the same place.
+// reads on from the same place. Subscriptions that catch up are read for until then too.
 func (h *Hub) Run(ctx context.Context) error {
+	defer h.fillers.end()
 	poll := time.NewTicker(h.cfg.PollInterval)
 	defer poll.Stop()
 	pause := h.cfg.RetryMin

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// Stats counts what a hub has done since it was made. The counters only rise, but for Subscriptions.
+// Stats counts what a hub has done since it was made. The counters only rise, but for Subscriptions and Readings.
 type Stats struct {
 	Subscriptions  int64            // open now
 	Published      int64            // frames the tail has read
@@ -19,6 +19,7 @@ type Stats struct {
 	RingFrames     int64
 	RingBytes      int64
 	RingFloor      int64
+	Readings       int64 // of the database that are under way for subscriptions, or wait for their turn
 	SharedReadings int64 // database reads saved because an identical one was under way
 }
 
@@ -71,6 +72,7 @@ func (h *Hub) Stats() Stats {
 		ReplayedFeed:   h.counters.feed.Load(),
 		Overflows:      h.counters.overflows.Load(),
 		Faults:         h.counters.faults.Load(),
+		Readings:       h.fillers.count(),
 		SharedReadings: h.counters.shared.Load(),
 		Position:       h.Position(),
 		RingFrames:     int64(frames),

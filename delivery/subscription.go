@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"time"
@@ -28,10 +27,10 @@ type Batch struct {
 func (b Batch) Empty() bool { return len(b.Frames) == 0 && len(b.Left) == 0 && !b.CaughtUp }
 
 // Subscription hands out the frames of its channels after its cursor, as the package comment promises.
-// Poll and Next are for one consumer; all other methods are safe for concurrent use.
+// Take is for one consumer; all other methods are safe for concurrent use. None of them waits for the database.
 //
-// It is either live, and gets frames from the hub as they are published, or it reads page after page after its
-// cursor until it has reached the hub's position.
+// It is either live, and gets frames from the hub as they are published, or page after page after its cursor is read for
+// it until it has reached the hub's position.
 type Subscription struct {
 	hub  *Hub
 	wake chan struct{}
@@ -54,7 +53,11 @@ type Subscription struct {
 	closed  bool
 	// generation changes with what is to be read, so that a page read for something else is not taken.
 	generation int
-	retry      retry
+	// reading is closed when the reading of the feed that is under way has ended; nil: there is none.
+	reading chan struct{}
+	expired bool // what comes after the cursor cannot be had
+	toFloor bool // the cursor is to be where the log begins
+	retry   retry
 }
 
 // retry is the pause after a reading that failed.
@@ -77,8 +80,8 @@ type Wanted struct {
 	Goal int64
 	// Checked is the hub's Position, read behind Ready and before the rights to the channels were checked.
 	Checked int64
-	// Wake gets a value when Poll may have something to hand out, and is what Ready returns. Its capacity is 1. Several
-	// subscriptions may share it if one consumer polls all of them after each value; what it finds then may be nothing.
+	// Wake gets a value when Take may have something to hand out, and is what Ready returns. Its capacity is 1. Several
+	// subscriptions may share it if one consumer asks all of them after each value; what it finds then may be nothing.
 	// nil: the subscription has one of its own.
 	Wake chan struct{}
 }
@@ -113,44 +116,27 @@ func (h *Hub) Subscribe(w Wanted) (*Subscription, error) {
 	return s, nil
 }
 
-// Ready gets a value when Poll may have something to hand out. After a batch that was not empty, Poll again
+// Ready gets a value when Take may have something to hand out. After a batch that was not empty, Take again
 // without waiting for it.
 func (s *Subscription) Ready() <-chan struct{} { return s.wake }
 
-// Next waits for the next batch of at most limit frames. It takes the values of Ready, so it is not for subscriptions
-// that share a channel. Errors: ErrClosed, ErrExpired, and the context's.
-func (s *Subscription) Next(ctx context.Context, limit int) (Batch, error) {
+// Take returns the next batch of at most limit frames, an empty one when there is nothing now. It never waits: where the
+// database has to be read that is done meanwhile, and Ready gets a value. A fault of the feed is logged and tried again
+// later. Errors: ErrClosed, and ErrExpired, after which Reset or ResetToFloor goes on.
+func (s *Subscription) Take(limit int) (Batch, error) {
 	for {
-		b, err := s.Poll(ctx, limit)
-		if err != nil || !b.Empty() {
-			return b, err
-		}
-		select {
-		case <-ctx.Done():
-			return Batch{}, ctx.Err()
-		case <-s.wake:
-		}
-	}
-}
-
-// Poll returns the next batch of at most limit frames, an empty one when there is nothing now. It waits only
-// while it reads the feed. A fault of the feed is logged and tried again later. Errors: ErrClosed, ErrExpired
-// (Reset goes on after it), and the context's.
-func (s *Subscription) Poll(ctx context.Context, limit int) (Batch, error) {
-	for {
-		b, done, err := s.Take(limit)
+		b, done, err := s.take(max(limit, 1))
 		if done || err != nil {
 			return b, err
 		}
-		if progress, err := s.fill(ctx); err != nil || !progress {
-			return Batch{}, err
+		if !s.fill() {
+			return Batch{}, nil
 		}
 	}
 }
 
-// Take is Poll without reading the feed: it never waits. Unless it is done, Poll may have something.
-func (s *Subscription) Take(limit int) (_ Batch, done bool, _ error) {
-	limit = max(limit, 1)
+// take hands out what is queued. It is done when there is something, or nothing can be had by reading.
+func (s *Subscription) take(limit int) (_ Batch, done bool, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -172,6 +158,9 @@ func (s *Subscription) Take(limit int) (_ Batch, done bool, _ error) {
 		}
 		s.hub.counters.handOut(frames)
 		return Batch{Frames: frames, Position: s.cursor}, true, nil
+	}
+	if s.expired {
+		return Batch{}, true, ErrExpired
 	}
 	if !s.live {
 		return Batch{}, false, nil
@@ -205,8 +194,20 @@ func (s *Subscription) settle() int64 {
 func (s *Subscription) Reset(cursor int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cursor = cursor
+	s.reset(cursor)
+}
+
+func (s *Subscription) reset(cursor int64) {
+	s.cursor, s.expired, s.toFloor = cursor, false, false
 	s.channels = s.channels.from(cursor)
+	s.fallBack()
+}
+
+// ResetToFloor goes on where the log begins now, which is read from the database.
+func (s *Subscription) ResetToFloor() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expired, s.toFloor = false, true
 	s.fallBack()
 }
 
@@ -236,6 +237,7 @@ func (s *Subscription) Close() {
 		s.retry.timer.Stop()
 	}
 	s.hub.counters.subscriptions.Add(-1)
+	s.hub.fillers.giveUp(s)
 }
 
 // Signal has Ready get a value, so that the consumer looks again.

@@ -83,17 +83,26 @@ func do(t *testing.T, x *Session, event, format string, args ...any) Reply {
 	return r
 }
 
-// told is all that a session is told until there is nothing more at once.
+// told is all that a session is told until there is nothing more, what has to be read for it included.
 func told(t *testing.T, x *Session, now time.Time) string {
 	t.Helper()
 	var out []string
 	for {
-		n, err := x.Next(t.Context(), 2, now)
+		n, err := x.Next(2, now)
 		if err != nil {
 			return strings.Join(append(out, string(domain.CodeOf(err))), " ")
 		}
 		if n.Empty() {
-			return strings.Join(out, " ")
+			if hub := x.service.cfg.Hub; hub.Stats().Readings > 0 {
+				parttest.Eventually(t, "the readings to end", func() bool { return hub.Stats().Readings == 0 })
+				continue
+			}
+			select {
+			case <-x.Ready(): // one has ended just now
+				continue
+			default:
+				return strings.Join(out, " ")
+			}
 		}
 		out = append(out, spell(n)...)
 	}

@@ -121,7 +121,7 @@ func (s *Service) subscribe(ctx context.Context, user auth.Identity, start Start
 		}
 		w.From[m.name] = max(m.since, from)
 	}
-	w.Channels = a.Channels
+	w.Channels, x.roomsFrom = a.Channels, w.From
 	x.sub, err = hub.Subscribe(w)
 	x.registered, x.prev = a, x.begin
 	x.setExpires(user.ExpiresAt)

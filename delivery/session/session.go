@@ -18,6 +18,7 @@ type Session struct {
 	sub        *delivery.Subscription // the rooms that are joined are its channels
 	registered Registered
 	begin      int64
+	roomsFrom  map[string]int64
 	remoteAddr string
 	expires    atomic.Int64 // Unix microseconds; 0: never
 	ended      sync.Once
@@ -39,6 +40,10 @@ func (x *Session) Registered() Registered { return x.registered }
 
 // Cursor is the seq that the stream began after.
 func (x *Session) Cursor() int64 { return x.begin }
+
+// RoomsFrom has the seqs from which the rooms count that the session was opened with; 0 is of those that count from Cursor.
+// It must not be changed.
+func (x *Session) RoomsFrom() map[string]int64 { return x.roomsFrom }
 
 // Expires is when the client's token expires; zero for an anonymous client. A refresh moves it.
 func (x *Session) Expires() time.Time {

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -36,24 +35,23 @@ func (x *Session) Due() time.Time {
 }
 
 // Next returns what is to be told next, with at most limit frames; something empty when there is nothing now, until Ready
-// gets a value or Due comes. What it returns counts as told. It waits only while it catches up from the database, and
-// neither beyond ctx nor beyond Due. Errors: a *domain.Error token_expired, delivery.ErrClosed, and the context's, after
-// which it may be called again.
-func (x *Session) Next(ctx context.Context, limit int, now time.Time) (Told, error) {
+// gets a value or Due comes. What it returns counts as told. It never waits: where the session catches up from the
+// database, that is read meanwhile. Errors: a *domain.Error token_expired, and delivery.ErrClosed.
+func (x *Session) Next(limit int, now time.Time) (Told, error) {
+	if at := x.Expires(); !at.IsZero() && !now.Before(at) {
+		return Told{}, errTokenExpired
+	}
 	for {
-		t, done, err := x.Take(limit, now)
-		if done {
-			return t, err
+		if r := x.resync; r != nil {
+			x.resync = nil
+			x.told(r.Seq, now)
+			return Told{Resync: r}, nil
 		}
-		b, err := x.read(ctx, limit)
+		b, err := x.sub.Take(limit)
 		switch {
 		case errors.Is(err, delivery.ErrExpired):
-			if err := x.startOver(ctx); err != nil {
-				return Told{}, err
-			}
+			x.startOver()
 			continue
-		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-			now = time.Now() // something has become due while it was read
 		case err != nil:
 			return Told{}, err
 		}
@@ -61,35 +59,6 @@ func (x *Session) Next(ctx context.Context, limit int, now time.Time) (Told, err
 			return t, nil
 		}
 	}
-}
-
-// Take is Next that never waits. It is not done when the database has to be read for what is next: write what is
-// gathered before Next is called.
-func (x *Session) Take(limit int, now time.Time) (t Told, done bool, _ error) {
-	if at := x.Expires(); !at.IsZero() && !now.Before(at) {
-		return Told{}, true, errTokenExpired
-	}
-	if r := x.resync; r != nil {
-		x.resync = nil
-		x.told(r.Seq, now)
-		return Told{Resync: r}, true, nil
-	}
-	for {
-		b, done, err := x.sub.Take(limit)
-		if !done || err != nil {
-			return Told{}, done, err
-		}
-		if t, ok := x.tell(b, now); ok {
-			return t, true, nil
-		}
-	}
-}
-
-// read asks the subscription, which may read from the database until something else is due.
-func (x *Session) read(ctx context.Context, limit int) (delivery.Batch, error) {
-	ctx, cancel := context.WithDeadline(ctx, x.Due())
-	defer cancel()
-	return x.sub.Poll(ctx, limit)
 }
 
 // tell says what a batch is to the client. It answers false for one that is nothing to it, behind which there may be more.
@@ -115,24 +84,14 @@ func (x *Session) tell(b delivery.Batch, now time.Time) (t Told, ok bool) {
 }
 
 // startOver goes on after retention has dropped what was still to come.
-func (x *Session) startOver(ctx context.Context) error {
-	hub := x.service.cfg.Hub
+func (x *Session) startOver() {
 	if x.oldest && x.prev == 0 { // it asked for what is held, and that has just become less
-		b, err := hub.Bounds(ctx)
-		switch {
-		case err == nil:
-			x.sub.Reset(b.Floor)
-		case ctx.Err() != nil:
-			return ctx.Err()
-		default: // it finds again that it must start over
-			x.sub.RetryLater()
-		}
-		return nil
+		x.sub.ResetToFloor()
+		return
 	}
-	position := max(x.prev, hub.Position())
+	position := max(x.prev, x.service.cfg.Hub.Position())
 	x.sub.Reset(position)
 	x.announce, x.resync = false, &Resync{position, ReasonExpired}
-	return nil
 }
 
 // told moves what the client knows.

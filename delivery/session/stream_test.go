@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
@@ -96,21 +95,15 @@ func TestReadingDoesNotKeepBackWhatIsDue(t *testing.T) {
 		f.OnRead(func() error { close(reading); <-stuck; return errors.New("it was cut off") })
 	})
 	x := w.open("ann", domain.RoleCustomer, Start{LastSeq: at(1)})
-	first := make(chan struct{}) // another's reading, which the session shares
-	go func() {
-		defer close(first)
-		_, _ = w.hub.Read(t.Context(), x.Registered().Channels, 1, 500)
-	}()
-	defer func() { close(stuck); <-first }()
+	defer close(stuck)
+	if n, err := x.Next(10, time.Now()); !n.Empty() || err != nil {
+		t.Errorf("told %v, %v", spell(n), err)
+	}
 	<-reading
-	if n, done, err := x.Take(10, time.Now()); !n.Empty() || done || err != nil {
-		t.Errorf("without waiting it is told %v, %v, %v", spell(n), done, err)
+	if n, err := x.Next(10, x.Due()); err != nil || n.Checkpoint == nil || n.Checkpoint.Seq != 1 {
+		t.Fatalf("told %v, %v", spell(n), err)
 	}
-	n, err := Told{}, error(nil)
-	for n.Empty() && err == nil {
-		n, err = x.Next(t.Context(), 10, time.Now())
-	}
-	if err != nil || n.Checkpoint == nil || n.Checkpoint.Seq != 1 {
+	if n, err := x.Next(10, x.Expires()); domain.CodeOf(err) != delivery.CodeTokenExpired {
 		t.Fatalf("told %v, %v", spell(n), err)
 	}
 }
@@ -157,20 +150,13 @@ func TestATokenEndsTheStreamUnlessItIsRefreshed(t *testing.T) {
 	}
 }
 
-func TestNextEndsWithItsContextAndItsSession(t *testing.T) {
+func TestNothingIsToldBehindTheEndOfASession(t *testing.T) {
 	t.Parallel()
-	w := run(t, func(_ *Config, h *delivery.Config) { h.RingFrames = 1 }, func(f *deliverytest.Feed) { f.Add("all"); f.Add("all") })
+	w := run(t, nil, func(f *deliverytest.Feed) { f.Add("all") })
 	x := w.open("ann", domain.RoleCustomer, Start{LastSeq: at(0)})
-	ctx, cancel := context.WithCancel(t.Context())
-	w.feed.OnRead(func() error { cancel(); return errors.New("it was cut off") })
-	if _, err := x.Next(ctx, 10, time.Now()); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	w.feed.OnRead(nil)
-	wantTold(t, x, "0<1 1<2 caught_up:2")
 	x.Close()
 	x.Close()
-	if _, err := x.Next(t.Context(), 10, time.Now()); !errors.Is(err, delivery.ErrClosed) {
+	if _, err := x.Next(10, time.Now()); !errors.Is(err, delivery.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -181,7 +167,7 @@ func TestAskingAnIdleSessionCostsNoMemory(t *testing.T) { //nolint:paralleltest 
 	x := w.open("ann", domain.RoleCustomer, Start{})
 	wantTold(t, x, "")
 	now := time.Now()
-	if n := testing.AllocsPerRun(100, func() { _, _ = x.Next(t.Context(), 64, now) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = x.Next(64, now) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

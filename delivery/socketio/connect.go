@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -120,9 +122,8 @@ func (h *Handler) open(ctx context.Context, c *conn, sock *namespace.Socket, use
 	}
 	start := p.start
 	start.RoomsFrom = recalled
-	for room := range recalled {
-		start.Rooms = append(start.Rooms[:len(start.Rooms):len(start.Rooms)], room)
-	}
+	// First those that the client was in: there may be more than it may join.
+	start.Rooms = append(slices.Sorted(maps.Keys(recalled)), start.Rooms...)
 	x, err := h.cfg.Sessions.Open(ctx, user, c.remoteAddr, start)
 	if err != nil {
 		return nil, err
@@ -148,6 +149,10 @@ func (h *Handler) open(ctx context.Context, c *conn, sock *namespace.Socket, use
 		s.skipFirst = p.skipFirst
 	}
 	s.takeRooms(recalled)
+	if err := s.keepRooms(ctx); err != nil {
+		x.Close()
+		return nil, errRooms(err)
+	}
 	sock.SetPID(s.pid.String())
 	s.count(recovered)
 	return s, nil

@@ -3,6 +3,7 @@ package socketio
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/delivery/socketio/namespace"
@@ -156,6 +157,9 @@ func (s *socket) settle(r session.Reply) {
 		return
 	}
 	s.session.Answered(r)
+	if r.Joined { // the end of an earlier stay would be taken for this one's
+		s.left = slices.DeleteFunc(s.left, func(room string) bool { return room == r.Room })
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.unanswered[r.Room]--; s.unanswered[r.Room] <= 0 {

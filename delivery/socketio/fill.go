@@ -2,7 +2,6 @@ package socketio
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/orderlog/orderlog/delivery"
@@ -39,14 +38,12 @@ func (s *socket) Fill(ctx context.Context, out *namespace.Out) (next time.Time, 
 		if !s.tellLeft(ctx, out) {
 			return time.Time{}, true
 		}
-		told, err := s.session.Next(ctx, pullFrames, time.Now())
+		told, err := s.session.Next(pullFrames, time.Now()) //nolint:contextcheck // what is read for it outlives the asking
 		switch {
 		case domain.CodeOf(err) == delivery.CodeTokenExpired:
 			s.expire(err)
-		case errors.Is(err, delivery.ErrClosed):
+		case err != nil: // closed
 			return time.Time{}, false
-		case err != nil:
-			return time.Time{}, true
 		case told.Empty():
 			s.touch(ctx)
 			return s.session.Due(), false

@@ -132,6 +132,7 @@ type node struct {
 }
 
 type options struct {
+	hub     func(*delivery.Config)
 	handler func(*Config)
 	session func(*session.Config)
 }
@@ -139,7 +140,11 @@ type options struct {
 func (w *world) node(t *testing.T, o options) *node {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	n := &node{world: w, T: t, hub: delivery.New(delivery.Config{Feed: w.feed, PollInterval: 2 * time.Millisecond, Logger: quiet})}
+	hcfg := delivery.Config{Feed: w.feed, PollInterval: 2 * time.Millisecond, Logger: quiet}
+	if o.hub != nil {
+		o.hub(&hcfg)
+	}
+	n := &node{world: w, T: t, hub: delivery.New(hcfg)}
 	parttest.Run(t, n.hub.Run)
 	scfg := session.Config{Hub: n.hub, Verifier: deliverytest.Verifier{}, Access: w.rights, Logger: quiet}
 	if o.session != nil {

@@ -59,8 +59,8 @@ func newSocket(c *conn, out *namespace.Socket, user auth.Identity, x *session.Se
 func (s *socket) takeRooms(recalled map[string]int64) {
 	for _, channel := range s.session.Registered().Channels {
 		if isRoom(channel) {
-			from, stored := recalled[channel]
-			s.rooms[channel] = stay{from: max(from, s.session.Cursor()), stored: stored}
+			_, stored := recalled[channel]
+			s.rooms[channel] = stay{from: max(s.session.RoomsFrom()[channel], s.session.Cursor()), stored: stored}
 		}
 	}
 	for _, room := range slices.Sorted(maps.Keys(recalled)) {
@@ -69,6 +69,20 @@ func (s *socket) takeRooms(recalled map[string]int64) {
 			s.left = append(s.left, room)
 		}
 	}
+}
+
+// keepRooms has the database remember the rooms that the client asked for when it connected and whose past is not its to
+// see: when it asks again, they would count from then. All others count from its cursor.
+func (s *socket) keepRooms(ctx context.Context) error {
+	for room, in := range s.rooms {
+		if in.stored || s.session.RoomsFrom()[room] == 0 {
+			continue
+		}
+		if err := s.remember(ctx, session.Reply{Room: room, From: in.from}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func isRoom(channel string) bool {

@@ -18,7 +18,6 @@ const (
 	largeBuffer = 64 << 10 // a buffer that has grown larger is not kept
 	writePiece  = 16 << 10 // a client has WriteTimeout for each
 	pollFrames  = 64
-	gatherTime  = 20 * time.Millisecond // what is gathered waits no longer for more
 )
 
 var errGoingAway = errors.New("the server goes away")
@@ -101,14 +100,8 @@ func (st *stream) gather(ctx context.Context, out []byte) (_ []byte, over bool) 
 		if ctx.Err() != nil {
 			return st.goodbye(ctx, out), true
 		}
-		told, err := st.ask(ctx, len(out) > 0)
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			continue
-		case errors.Is(err, context.DeadlineExceeded):
-			return out, false
-		default:
+		told, err := st.session.Next(pollFrames, time.Now()) //nolint:contextcheck // what is read for it outlives the asking
+		if err != nil {
 			return st.end(out, err), true
 		}
 		out = appendTold(out, told)
@@ -124,17 +117,6 @@ func (st *stream) gather(ctx context.Context, out []byte) (_ []byte, over bool) 
 		st.commentAt = now.Add(st.h.cfg.KeepAlive)
 	}
 	return out, false
-}
-
-// ask asks what is next. It returns context.DeadlineExceeded when something waits to be written and the database takes
-// longer than that should.
-func (st *stream) ask(ctx context.Context, waits bool) (session.Told, error) {
-	if waits {
-		limited, cancel := context.WithTimeout(ctx, gatherTime)
-		defer cancel()
-		ctx = limited
-	}
-	return st.session.Next(ctx, pollFrames, time.Now())
 }
 
 // end tells why the stream cannot go on. The client comes back by itself, and is told there whether it may.

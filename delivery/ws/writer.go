@@ -44,7 +44,7 @@ func (w *writer) run(ctx context.Context) {
 	timer := time.NewTimer(w.cfg.RegisterTimeout)
 	defer timer.Stop()
 	for {
-		again := w.gather(ctx)
+		w.gather() //nolint:contextcheck // what is read for a session outlives the asking
 		if w.closing != nil {
 			w.finish()
 			return
@@ -53,9 +53,6 @@ func (w *writer) run(ctx context.Context) {
 			if !w.flush() {
 				return
 			}
-			continue
-		}
-		if again {
 			continue
 		}
 		timer.Reset(time.Until(w.nextTime()))
@@ -76,8 +73,8 @@ func (w *writer) run(ctx context.Context) {
 	}
 }
 
-// gather puts what is to be told into the wire. It answers true when there may be more although nothing was put in.
-func (w *writer) gather(ctx context.Context) (again bool) {
+// gather puts what is to be told into the wire.
+func (w *writer) gather() {
 	for w.closing == nil && !w.first && w.wire.Len() < fullBuffer {
 		select {
 		case o := <-w.control:
@@ -98,10 +95,9 @@ func (w *writer) gather(ctx context.Context) (again bool) {
 	}
 	now := time.Now()
 	w.watchTimes(now)
-	if w.closing != nil || w.session == nil {
-		return false
+	if w.closing == nil && w.session != nil {
+		w.gatherEvents(now)
 	}
-	return w.gatherEvents(ctx, now)
 }
 
 func (w *writer) take(o outgoing) {
@@ -141,20 +137,14 @@ func (w *writer) watchTimes(now time.Time) {
 
 // nextTime is when something is due again.
 func (w *writer) nextTime() time.Time {
-	next := w.nextOwn()
-	if w.session != nil && w.session.Due().Before(next) {
-		return w.session.Due()
-	}
-	return next
-}
-
-// nextOwn is when watchTimes has something to do again.
-func (w *writer) nextOwn() time.Time {
 	next := time.Unix(0, w.heard.Load()).Add(w.cfg.PongTimeout)
 	for _, t := range []time.Time{w.registerBy, w.pingAt} {
 		if !t.IsZero() && t.Before(next) {
 			next = t
 		}
+	}
+	if w.session != nil && w.session.Due().Before(next) {
+		return w.session.Due()
 	}
 	return next
 }
@@ -164,39 +154,23 @@ func (w *writer) closeFor(code domain.Code) {
 	w.closing = &cl
 }
 
-// gatherEvents puts what the session is told next into the wire. It answers true when it has to be asked again.
-func (w *writer) gatherEvents(ctx context.Context, now time.Time) (again bool) {
+// gatherEvents puts what the session is told next into the wire.
+func (w *writer) gatherEvents(now time.Time) {
 	for w.wire.Len() < fullBuffer || w.first {
 		w.first = false
-		t, done, err := w.session.Take(pollFrames, now)
-		if !done {
-			if w.wire.Len() > 0 {
-				return true // what there is goes out before the database is asked
-			}
-			t, err = w.read(ctx, now)
-		}
+		t, err := w.session.Next(pollFrames, now)
 		switch {
-		case errors.Is(err, context.DeadlineExceeded):
-			return true
 		case domain.CodeOf(err) == delivery.CodeTokenExpired:
 			w.closeFor(delivery.CodeTokenExpired)
-			return false
+			return
 		case err != nil: // closed, or the connection ends
 			w.closing = &closing{}
-			return false
+			return
 		case t.Empty():
-			return false
+			return
 		}
 		w.tell(t)
 	}
-	return true
-}
-
-// read catches up. It may wait for the database, but not beyond the time that something else is due.
-func (w *writer) read(ctx context.Context, now time.Time) (session.Told, error) {
-	ctx, cancel := context.WithDeadline(ctx, w.nextOwn())
-	defer cancel()
-	return w.session.Next(ctx, pollFrames, now)
 }
 
 // tell puts something that the client is told into the wire.
