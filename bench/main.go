@@ -35,7 +35,7 @@ type benchmark struct {
 
 var benchmarks = []benchmark{
 	{"append", "durable single-event appends with expected version, beside single-row INSERTs", benchAppend},
-	{"latency", "append acknowledged to frame read by a client on loopback, at 200 events a second", benchLatency},
+	{"latency", "append acknowledged to frame read by a client on loopback, at 1,000 events a second with 1,000 connections", benchLatency},
 	{"export", "export of a million events beside psql's \\copy, and their verification", benchExport},
 	{"history", "the history of an order at 3 million events beside that at 10 thousand", benchHistory},
 	{"fanout", "200 messages to 1,000 Socket.IO connections over WebSocket, beside socket.io on Node", benchFanout},
@@ -44,6 +44,9 @@ var benchmarks = []benchmark{
 	{"storm", "5,000 clients return at once, beside centrifuge; and from the database beside from memory", benchStorm},
 	{"memory", "resident memory of 10,000 idle WebSocket connections, beside centrifuge", benchMemory},
 	{"rebuild", "the orders view derived anew from a million events while orders arrive", benchRebuild},
+	{"keepup", "the highest rate of appends at which every projection stays within a second, beside appends that nothing follows", benchKeepUp},
+	{"feed", "the notification log derived anew from a million events, beside COPY of the events to the client", benchFeed},
+	{"age", "appends and resumes at 5 million events in the log beside those at 50 thousand", benchAge},
 }
 
 // fewer is how many rounds are run at most, to try a benchmark; 0: all.

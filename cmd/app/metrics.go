@@ -107,6 +107,7 @@ var (
 	descPublished     = desc("hub_notifications_published_total", "Notifications that the hub has read.")
 	descDelivered     = desc("hub_notifications_delivered_total", "Notifications handed out to subscriptions, by event.", "event")
 	descReplayed      = desc("hub_notifications_replayed_total", "Of those delivered, the ones that were caught up on, by where they were read: ring (memory) or database.", "source")
+	descReadings      = desc("hub_readings", "Readings of the database for subscriptions that are under way or wait for their turn.")
 	descShared        = desc("hub_readings_shared_total", "Readings of the database that were saved because the same one was under way.")
 	descOverflows     = desc("hub_queue_overflows_total", "Queues that were thrown away because the client was slow; it catches up from the log.")
 	descFaults        = desc("hub_faults_total", "Readings of the notification log that failed.")
@@ -232,6 +233,7 @@ func (s sink) hub(st delivery.Stats) {
 	}
 	s.count(descReplayed, st.ReplayedRing, "ring")
 	s.count(descReplayed, st.ReplayedFeed, "database")
+	s.gauge(descReadings, st.Readings)
 	s.count(descShared, st.SharedReadings)
 	s.count(descOverflows, st.Overflows)
 	s.count(descFaults, st.Faults)

@@ -49,7 +49,7 @@ func figures() measured {
 		hub: func() delivery.Stats {
 			return delivery.Stats{
 				Subscriptions: 21, Published: 22, Delivered: 23, Sent: map[string]int64{"order:new": 20, "order:assigned": 3},
-				ReplayedRing: 24, ReplayedFeed: 25, Overflows: 26, Faults: 27, Position: 28, RingFrames: 29, RingBytes: 30, SharedReadings: 31,
+				ReplayedRing: 24, ReplayedFeed: 25, Overflows: 26, Faults: 27, Position: 28, RingFrames: 29, RingBytes: 30, SharedReadings: 31, Readings: 32,
 			}
 		},
 		socket: func() ws.Stats {
@@ -116,6 +116,7 @@ orderlog_hub_notifications_delivered_total{event="order:assigned"} 3
 orderlog_hub_notifications_delivered_total{event="order:new"} 20
 orderlog_hub_notifications_replayed_total{source="database"} 25
 orderlog_hub_notifications_replayed_total{source="ring"} 24
+orderlog_hub_readings 32
 orderlog_hub_readings_shared_total 31
 orderlog_hub_queue_overflows_total 26
 orderlog_hub_faults_total 27
