@@ -88,12 +88,12 @@ func (r *reader) serve(ctx context.Context, req request) {
 	case r.session == nil:
 		r.end(domain.CodeUnauthenticated)
 	case req.Event == "register":
-		r.fail(req, session.Failure{
+		r.send(outgoing{line: failed(req, session.Failure{
 			Code: session.CodeAlreadyRegistered, Message: "this connection is registered: join rooms, or connect again",
-		})
+		})})
 	case req.Event == "ping":
 		r.send(outgoing{line: encodeAnswer(answer{Event: "pong"})})
-		r.ack(req, session.Empty{})
+		r.send(outgoing{line: acknowledged(req, session.Empty{})})
 	default:
 		r.do(ctx, req)
 	}
@@ -112,12 +112,11 @@ func (r *reader) do(ctx context.Context, req request) {
 			r.cfg.Logger.ErrorContext(ctx, "a message could not be served",
 				"event", req.Event, "user", r.session.Registered().UserID, "error", err)
 		}
-		r.fail(req, failure)
+		// The answer and that it is given go together: between the two the writer might tell of an end that the answer
+		// has made a thing of the past.
+		r.send(outgoing{line: failed(req, failure), reply: reply})
 	default:
-		r.ack(req, reply.Data)
-	}
-	if reply.Answered {
-		r.send(outgoing{reply: reply})
+		r.send(outgoing{line: acknowledged(req, reply.Data), reply: reply})
 	}
 }
 
@@ -128,18 +127,18 @@ func (r *reader) end(code domain.Code) {
 	r.send(outgoing{close: &cl})
 }
 
-// ack answers a request that asked for it.
-func (r *reader) ack(req request, data any) {
-	if req.ID != nil {
-		r.send(outgoing{line: encodeAnswer(answer{Ack: req.ID, Data: data})})
+// acknowledged answers a request that asked for it; nil: it did not.
+func acknowledged(req request, data any) []byte {
+	if req.ID == nil {
+		return nil
 	}
+	return encodeAnswer(answer{Ack: req.ID, Data: data})
 }
 
-// fail answers a request that went wrong: as its acknowledgement, or as an event.
-func (r *reader) fail(req request, f session.Failure) {
-	if req.ID != nil {
-		r.send(outgoing{line: encodeAnswer(answer{Ack: req.ID, Error: &f})})
-		return
+// failed answers a request that went wrong: as its acknowledgement, or as an event.
+func failed(req request, f session.Failure) []byte {
+	if req.ID == nil {
+		return encodeAnswer(answer{Event: "error", Data: f})
 	}
-	r.send(outgoing{line: encodeAnswer(answer{Event: "error", Data: f})})
+	return encodeAnswer(answer{Ack: req.ID, Error: &f})
 }

@@ -38,6 +38,6 @@ func (r *reader) register(ctx context.Context, req request) {
 	r.session, r.authorization = x, ""
 	r.countRegistered(user.Role)
 	r.send(outgoing{line: encodeAnswer(answer{Event: "registered", Data: x.Registered()})})
-	r.ack(req, x.Registered())
+	r.send(outgoing{line: acknowledged(req, x.Registered())})
 	r.send(outgoing{session: x})
 }
