@@ -24,7 +24,7 @@ const (
 	fanoutClients  = 1000
 	fanoutMessages = 200
 	fanoutBytes    = 160 // of padding: about 200 with the rest
-	fanoutRounds   = 7
+	fanoutTimes    = 7
 )
 
 // benchFanout has both servers tell 1,000 Socket.IO connections over WebSocket the same 200 events, one server after
@@ -43,14 +43,24 @@ func benchFanout(ctx context.Context, out io.Writer, _ string) error {
 	}
 	defer stopOurs()
 
-	var r ratios
 	next := map[string]int{ours: 1, peer: 1}
-	for round := range fanoutRounds {
+	if err := fanoutRounds(ctx, out, "fanout_socketio", ours, peer, next, fanoutMessages, 3); err != nil {
+		return err
+	}
+	// One event after the other, each when all have the one before, so that nothing can be gathered.
+	return fanoutRounds(ctx, out, "fanout_socketio_single", ours, peer, next, 1, 1)
+}
+
+// fanoutRounds measures both servers in turn. The messages are sent so many at a time.
+func fanoutRounds(ctx context.Context, out io.Writer, name, ours, peer string, next map[string]int, atOnce int, target float64) error {
+	fmt.Fprintf(out, "%d at a time\n", atOnce)
+	var r ratios
+	for round := range fanoutTimes {
 		var rates [2]float64
 		servers := []string{ours, peer}
 		for i := range servers {
 			i := (i + round) % 2 // take turns in who goes first
-			rate, err := fanoutRound(ctx, servers[i], next[servers[i]])
+			rate, err := fanoutRound(ctx, servers[i], next[servers[i]], atOnce)
 			if err != nil {
 				return fmt.Errorf("round %d, %s: %w", round+1, []string{"orderlog", "socket.io"}[i], err)
 			}
@@ -60,13 +70,13 @@ func benchFanout(ctx context.Context, out io.Writer, _ string) error {
 		fmt.Fprintf(out, "round %d: orderlog %.0f deliveries/s, socket.io %.0f\n", round+1, rates[0], rates[1])
 		r = append(r, rates[0]/rates[1])
 	}
-	result(out, "fanout_socketio", "socket.io", r, 3, false)
+	result(out, name, "socket.io", r, target, false)
 	return nil
 }
 
 // fanoutRound connects the clients, has the messages sent and waits until each client has each of them. It returns
 // deliveries a second, from the moment the server is asked to the last delivery.
-func fanoutRound(ctx context.Context, server string, from int) (float64, error) {
+func fanoutRound(ctx context.Context, server string, from, atOnce int) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	listeners := make([]*listener, fanoutClients)
@@ -83,25 +93,28 @@ func fanoutRound(ctx context.Context, server string, from int) (float64, error) 
 	}); err != nil {
 		return 0, err
 	}
-	var wg sync.WaitGroup
+	var took time.Duration
 	errs := make([]error, fanoutClients)
-	for i, l := range listeners {
-		wg.Go(func() { errs[i] = l.expect(from, fanoutMessages) })
-	}
-	began := time.Now()
-	if err := publish(ctx, server, from); err != nil {
-		return 0, err
-	}
-	wg.Wait()
-	took := time.Since(began)
-	if err := errors.Join(errs...); err != nil {
-		return 0, err
+	for sent := 0; sent < fanoutMessages; sent += atOnce {
+		var wg sync.WaitGroup
+		for i, l := range listeners {
+			wg.Go(func() { errs[i] = l.expect(from+sent, atOnce) })
+		}
+		began := time.Now()
+		if err := publish(ctx, server, from+sent, atOnce); err != nil {
+			return 0, err
+		}
+		wg.Wait()
+		took += time.Since(began)
+		if err := errors.Join(errs...); err != nil {
+			return 0, err
+		}
 	}
 	return fanoutClients * fanoutMessages / took.Seconds(), nil
 }
 
-func publish(ctx context.Context, server string, from int) error {
-	address := fmt.Sprintf("%s/publish?messages=%d&bytes=%d&from=%d", server, fanoutMessages, fanoutBytes, from)
+func publish(ctx context.Context, server string, from, messages int) error {
+	address := fmt.Sprintf("%s/publish?messages=%d&bytes=%d&from=%d", server, messages, fanoutBytes, from)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, nil)
 	if err != nil {
 		return err
