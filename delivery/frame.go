@@ -65,6 +65,20 @@ func (f *Frame) Append(dst []byte, prev int64) []byte {
 // Data returns the notification's data as compact JSON. The caller must not change it.
 func (f *Frame) Data() json.RawMessage { return f.data }
 
+// AppendData appends the notification's data with one more member, seq: as a client is told of it that gets no envelope.
+func (f *Frame) AppendData(dst []byte) []byte {
+	if len(f.data) < 2 || f.data[0] != '{' { // no event of the log has other data
+		return append(dst, f.data...)
+	}
+	dst = append(dst, f.data[:len(f.data)-1]...)
+	if len(f.data) > 2 {
+		dst = append(dst, ',')
+	}
+	dst = append(dst, `"seq":`...)
+	dst = strconv.AppendInt(dst, f.Seq, 10)
+	return append(dst, '}')
+}
+
 // Size is about how many bytes of memory the frame takes once it has all its forms.
 func (f *Frame) Size() int {
 	const overhead = 160 + 8*maxForms // the struct, and the headers of what it points to

@@ -3,7 +3,6 @@ package socketio
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/projections"
@@ -41,27 +40,12 @@ func appendFrame(dst []byte, f *delivery.Frame, name string, at offset) []byte {
 	if err != nil {
 		panic(fmt.Sprintf("socketio: a name that cannot be encoded: %v", err)) // text always can
 	}
-	data := f.Data()
 	if dst == nil {
-		dst = make([]byte, 0, len(data)+len(quoted)+64)
+		dst = make([]byte, 0, len(f.Data())+len(quoted)+64)
 	}
 	dst = append(append(dst, '['), quoted...)
-	dst = appendOffset(appendWithSeq(append(dst, ','), data, f.Seq), at)
+	dst = appendOffset(f.AppendData(append(dst, ',')), at)
 	return append(dst, ']')
-}
-
-// appendWithSeq appends an object in compact JSON with one more member, seq.
-func appendWithSeq(dst []byte, object json.RawMessage, seq int64) []byte {
-	if len(object) < 2 || object[0] != '{' { // no event of the log has other data
-		return append(dst, object...)
-	}
-	dst = append(dst, object[:len(object)-1]...)
-	if len(object) > 2 {
-		dst = append(dst, ',')
-	}
-	dst = append(dst, `"seq":`...)
-	dst = strconv.AppendInt(dst, seq, 10)
-	return append(dst, '}')
 }
 
 // appendOffset appends the last argument of a packet, by which the client knows where it is.

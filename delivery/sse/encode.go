@@ -35,20 +35,8 @@ func appendFrame(dst []byte, f *delivery.Frame) []byte {
 }
 
 func encodeFrame(f *delivery.Frame) []byte {
-	data := f.Data()
-	out := make([]byte, 0, len(data)+len(f.Event)+64)
-	out = appendHead(out, f.Seq, f.Event)
-	if n := len(data); n >= 2 && data[0] == '{' {
-		out = append(out, data[:n-1]...)
-		if n > 2 {
-			out = append(out, ',')
-		}
-		out = append(out, `"seq":`...)
-		out = strconv.AppendInt(out, f.Seq, 10)
-		out = append(out, '}')
-	} else { // no event has such data
-		out = append(out, data...)
-	}
+	out := make([]byte, 0, len(f.Data())+len(f.Event)+64)
+	out = f.AppendData(appendHead(out, f.Seq, f.Event))
 	return append(out, "\n\n"...)
 }
 
