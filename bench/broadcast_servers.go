@@ -28,11 +28,11 @@ type server struct {
 
 // startOurs starts this program once more, as a server; with a database, from the notification log that is in there.
 func startOurs(databaseURL string) (*server, error) {
-	self, err := os.Executable()
+	cmd, err := ourself(databaseURL)
 	if err != nil {
 		return nil, err
 	}
-	return startServer("orderlog", batchDialect, exec.Command(self, "-fanout-server", "-fanout-database="+databaseURL)) //nolint:noctx // it is interrupted, not killed
+	return startServer("orderlog", batchDialect, cmd)
 }
 
 // buildPeer builds one of the servers in peers/.

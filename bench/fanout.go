@@ -294,11 +294,10 @@ func startNodePeer(ctx context.Context) (address string, stop func(), err error)
 
 // startFanoutServer starts this program once more, as a server.
 func startFanoutServer() (address string, stop func(), err error) {
-	self, err := os.Executable()
+	cmd, err := ourself("")
 	if err != nil {
 		return "", nil, err
 	}
-	cmd := exec.Command(self, "-fanout-server") //nolint:noctx // it is interrupted, not killed
 	cmd.Stderr = os.Stderr
 	said, err := cmd.StdoutPipe()
 	if err != nil {

@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -18,7 +19,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"runtime/pprof"
 	"syscall"
 	"time"
 
@@ -66,9 +66,13 @@ func main() {
 	flag.IntVar(&fewer, "rounds", 0, "run at most so many rounds of those that ask, to try them; 0: all")
 	fanoutServer := flag.Bool("fanout-server", false, "be the server of benchmarks that start it themselves")
 	fanoutDatabase := flag.String("fanout-database", "", "have that server read this database; empty: it has its log in memory")
-	profile := flag.String("cpuprofile", "", "write this program's CPU profile to a file")
+	var own profiles
+	flag.StringVar(&own.processor, "cpuprofile", "", "write this program's CPU profile to a file")
+	flag.StringVar(&own.memory, "memprofile", "", "write what this program allocated to a file")
+	flag.StringVar(&serverProfiles.processor, "server-cpuprofile", "", "write the CPU profile of each of our servers to a file, with .1, .2, … behind its name")
+	flag.StringVar(&serverProfiles.memory, "server-memprofile", "", "write what each of our servers allocated to a file, named in the same way")
 	flag.Parse()
-	stopProfile, err := startProfile(*profile)
+	stopProfile, err := own.start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
@@ -79,28 +83,11 @@ func main() {
 		err = run(ctx, os.Stdout, *name)
 	}
 	stop()
-	stopProfile()
+	err = errors.Join(err, stopProfile())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench: this run can't be trusted:", err)
 		os.Exit(1)
 	}
-}
-
-func startProfile(file string) (stop func(), err error) {
-	if file == "" {
-		return func() {}, nil
-	}
-	f, err := os.Create(file)
-	if err != nil {
-		return nil, err
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, err
-	}
-	return func() {
-		pprof.StopCPUProfile()
-		_ = f.Close()
-	}, nil
 }
 
 func run(ctx context.Context, out io.Writer, name string) error {
