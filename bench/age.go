@@ -70,7 +70,7 @@ func benchAge(ctx context.Context, out io.Writer, url string) error {
 // compareAges measures both logs in turn: the young one is the first.
 func compareAges(ctx context.Context, out io.Writer, name string, logs []*agedLog, measure func(*agedLog, context.Context) load) error {
 	var medians, tails ratios
-	for round := range ageRounds + 1 {
+	for round := range rounds(ageRounds) + 1 {
 		var loads [2]load
 		for i := range logs {
 			i = (i + round) % len(logs)

@@ -140,7 +140,7 @@ func inTurn(ctx context.Context, out io.Writer, writers int, all []contestant) (
 			return c, fmt.Errorf("%s: %w", one.who, l.firstErr)
 		}
 	}
-	for round := range appendRounds {
+	for round := range rounds(appendRounds) {
 		loads := make([]load, len(all))
 		for i := range all {
 			i = (i + round) % len(all)

@@ -67,7 +67,7 @@ func benchExport(ctx context.Context, out io.Writer, url string) error {
 		return err
 	}
 	var export, verify, memory ratios
-	for range auditRounds {
+	for range rounds(auditRounds) {
 		ours, err := toFile(ctx, program.environ(url), file, program.path, "audit", "export")
 		if err != nil {
 			return err
@@ -186,7 +186,7 @@ func benchHistory(ctx context.Context, out io.Writer, url string) error {
 			}
 		}
 		var tails, medians ratios
-		for range auditRounds {
+		for range rounds(auditRounds) {
 			a, err := short.read(ctx)
 			if err != nil {
 				return err

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,35 +34,13 @@ func startOurs(databaseURL string) (*server, error) {
 	return startServer("orderlog", batchDialect, cmd)
 }
 
-// buildPeer builds one of the servers in peers/.
-func buildPeer(ctx context.Context, name string) (path string, remove func(), err error) {
-	dir, err := os.MkdirTemp("", "orderlog-bench-peer-")
-	if err != nil {
-		return "", nil, err
-	}
-	remove = func() { _ = os.RemoveAll(dir) }
-	path = filepath.Join(dir, name)
-	if text, err := exec.CommandContext(ctx, "go", "build", "-o", path, "./peers/"+name).CombinedOutput(); err != nil {
-		remove()
-		return "", nil, fmt.Errorf("build %s: %w: %s", name, err, text)
-	}
-	return path, remove, nil
-}
-
-// startPeer builds and starts one of the servers in peers/.
-func startPeer(ctx context.Context, name string, speaks dialect) (*server, error) {
-	path, remove, err := buildPeer(ctx, name)
+// startPeer starts one of the servers in peers/.
+func startPeer(ctx context.Context, name string, speaks dialect, args ...string) (*server, error) {
+	path, err := built(ctx, name, ".", "./peers/"+name)
 	if err != nil {
 		return nil, err
 	}
-	s, err := startServer(name, speaks, exec.Command(path)) //nolint:noctx // it is interrupted, not killed
-	if err != nil {
-		remove()
-		return nil, err
-	}
-	stop := s.stop
-	s.stop = func() { stop(); remove() }
-	return s, nil
+	return startServer(name, speaks, exec.Command(path, args...)) //nolint:noctx // it is interrupted, not killed
 }
 
 func startServer(name string, speaks dialect, cmd *exec.Cmd) (*server, error) {

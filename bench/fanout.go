@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -44,7 +43,7 @@ func benchFanout(ctx context.Context, out io.Writer, _ string) error {
 	defer stopOurs()
 
 	next := map[string]int{ours: 1, peer: 1}
-	if err := fanoutRounds(ctx, out, "fanout_socketio", ours, peer, next, fanoutMessages, 3); err != nil {
+	if err := fanoutRounds(ctx, out, "fanout_socketio", ours, peer, next, fanoutMessages, 4); err != nil {
 		return err
 	}
 	// One event after the other, each when all have the one before, so that nothing can be gathered.
@@ -55,7 +54,7 @@ func benchFanout(ctx context.Context, out io.Writer, _ string) error {
 func fanoutRounds(ctx context.Context, out io.Writer, name, ours, peer string, next map[string]int, atOnce int, target float64) error {
 	fmt.Fprintf(out, "%d at a time\n", atOnce)
 	var r ratios
-	for round := range fanoutTimes {
+	for round := range rounds(fanoutTimes) {
 		var rates [2]float64
 		servers := []string{ours, peer}
 		for i := range servers {
@@ -275,13 +274,9 @@ func (l *listener) expect(from, count int) error {
 
 // startNodePeer installs socket.io and starts a server with it.
 func startNodePeer(ctx context.Context) (address string, stop func(), err error) {
-	dir := filepath.Join("peers", "socketio")
-	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil {
-		install := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund")
-		install.Dir = dir
-		if text, err := install.CombinedOutput(); err != nil {
-			return "", nil, fmt.Errorf("install socket.io (Node 20 and npm are needed): %w: %s", err, text)
-		}
+	dir, err := peerFolder(ctx, string(peerSocketIO))
+	if err != nil {
+		return "", nil, err
 	}
 	cmd := exec.Command("node", "server.mjs") //nolint:noctx // it is interrupted, not killed
 	cmd.Dir, cmd.Stderr = dir, os.Stderr

@@ -57,7 +57,7 @@ func benchFeed(ctx context.Context, out io.Writer, url string) error {
 		return err
 	}
 	var whole, building ratios
-	for round := range feedRounds {
+	for round := range rounds(feedRounds) {
 		var ours feedRebuilt
 		var theirs time.Duration
 		turns := []func() error{

@@ -65,7 +65,7 @@ func fill(ctx context.Context, pool *pgxpool.Pool, n int64) (orders []uuid.UUID,
 	var head int64
 	var at time.Time
 	err = pool.QueryRow(ctx, `SELECT seq, greatest(recorded_at, now() - interval '1 day') FROM log_head`).Scan(&head, &at)
-	if err != nil {
+	if err != nil || head >= n { // it is filled already
 		return nil, err
 	}
 	f := &filler{
@@ -268,7 +268,7 @@ func (f *filler) placed(j *journey) order.Placed {
 func fillAndSay(ctx context.Context, out io.Writer, pool *pgxpool.Pool, n int64) ([]uuid.UUID, error) {
 	started := time.Now()
 	orders, err := fill(ctx, pool, n)
-	if err == nil {
+	if err == nil && len(orders) > 0 {
 		fmt.Fprintf(out, "a log of %d events with %d new orders was written in %s\n", n, len(orders), time.Since(started).Round(100*time.Millisecond))
 	}
 	return orders, err

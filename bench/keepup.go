@@ -61,7 +61,7 @@ func compareKeepUp(ctx context.Context, out io.Writer, alone *business, node *fo
 	if err != nil {
 		return err
 	}
-	for round := range keepUpRounds {
+	for round := range rounds(keepUpRounds) {
 		var flat, steady float64
 		var lag time.Duration
 		turns := []func() error{

@@ -77,7 +77,7 @@ func measureLatency(ctx context.Context, out io.Writer, store *eventstore.Store,
 		return fmt.Errorf("connect: %w", err)
 	}
 	var medians, tails ratios
-	for round := range appendRounds + 1 {
+	for round := range rounds(appendRounds) + 1 {
 		latencies, err := t.round(ctx, followers)
 		if err != nil {
 			return fmt.Errorf("round %d: %w", round, err)

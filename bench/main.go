@@ -1,12 +1,13 @@
 // Command bench measures Orderlog beside what it is compared with: both on the same database, by the same
 // load generator, in rounds taken in turn, so that what the machine does meanwhile hits both.
 //
-// Each figure that has a target ends in one line for scripts:
+// Each figure that has a target is one line for scripts, printed when its benchmark has ended well:
 //
-//	RESULT name=append_64 peer=pg_insert ratio=2.71 spread=2.60..2.83 target=1.5 ok
+//	RESULT name=append_64 peer=pg_insert ratio=2.71 spread=2.60..2.83 target=2.5 ok
 //
-// The exit code is 1 when a run could not be trusted: an error, or work that was not done. A figure short of
-// its target is said, and is not a failure of the run.
+// All of them are in a table at the end, with the machine and the versions. A benchmark that can't be trusted (an error,
+// work that was not done, a peer that did not start) is void, and the others are run nevertheless; the exit code is 1
+// then. A figure short of its target is said, and is not a failure of the run.
 package main
 
 import (
@@ -16,37 +17,88 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
-
-	"github.com/orderlog/orderlog/internal/localpg"
-	"github.com/orderlog/orderlog/migrations"
 )
 
-// benchmark measures one thing on a fresh database.
+// benchmark measures one thing.
 type benchmark struct {
-	name string
-	what string
-	run  func(ctx context.Context, out io.Writer, databaseURL string) error
+	name   string
+	what   string
+	run    func(ctx context.Context, out io.Writer, databaseURL string) error
+	in     database
+	needs  []need
+	byName bool // it is not among those that are run when none is named
 }
 
+// database is what a benchmark is to be given.
+type database string
+
+const (
+	noDatabase    database = "none"
+	freshDatabase database = "fresh"   // migrated, and nothing in it
+	filledLog     database = "million" // a million events in it
+)
+
+// Those that change nothing for those behind them come first; the last ones leave the disk busy.
 var benchmarks = []benchmark{
-	{"append", "durable single-event appends with expected version, beside single-row INSERTs", benchAppend},
-	{"latency", "append acknowledged to frame read by a client on loopback, at 1,000 events a second with 1,000 connections", benchLatency},
-	{"export", "export of a million events beside psql's \\copy, and their verification", benchExport},
-	{"history", "the history of an order at 3 million events beside that at 10 thousand", benchHistory},
-	{"fanout", "200 messages to 1,000 Socket.IO connections over WebSocket, beside socket.io on Node", benchFanout},
-	{"broadcast", "1,000 events to 1,000 WebSocket connections, beside centrifuge and a bare gorilla/websocket", benchBroadcast},
-	{"targeted", "5,000 events a second, each to 3 of 5,000 WebSocket connections", benchTargeted},
-	{"storm", "5,000 clients return at once, beside centrifuge; and from the database beside from memory", benchStorm},
-	{"memory", "resident memory of 10,000 idle WebSocket connections, beside centrifuge", benchMemory},
-	{"rebuild", "the orders view derived anew from a million events while orders arrive", benchRebuild},
-	{"keepup", "the highest rate of appends at which every projection stays within a second, beside appends that nothing follows", benchKeepUp},
-	{"feed", "the notification log derived anew from a million events, beside COPY of the events to the client", benchFeed},
-	{"age", "appends and resumes at 5 million events in the log beside those at 50 thousand", benchAge},
+	{
+		"memory", "resident memory of 10,000 idle WebSocket connections, beside centrifuge",
+		benchMemory, noDatabase, []need{peerCentrifuge}, false,
+	},
+	{
+		"broadcast", "1,000 events to 1,000 WebSocket connections, beside centrifuge and a bare gorilla/websocket",
+		benchBroadcast, noDatabase, []need{peerCentrifuge, peerGorilla}, false,
+	},
+	{
+		"fanout", "200 messages to 1,000 Socket.IO connections over WebSocket, beside socket.io on Node",
+		benchFanout, noDatabase, []need{peerSocketIO}, false,
+	},
+	{
+		"targeted", "5,000 events a second, each to 3 of 5,000 WebSocket connections",
+		benchTargeted, noDatabase, []need{peerCentrifuge}, false,
+	},
+	{
+		"storm", "5,000 clients return at once, beside centrifuge; and from the database beside from memory",
+		benchStorm, freshDatabase, []need{peerCentrifuge}, false,
+	},
+	{
+		"latency", "append acknowledged to frame read by a client on loopback, at 1,000 events a second with 1,000 connections",
+		benchLatency, freshDatabase, []need{theProgram}, false,
+	},
+	{
+		"append", "durable single-event appends with expected version, beside single-row INSERTs, message-db and Emmett",
+		benchAppend, freshDatabase, []need{peerEmmett, peerMessageDB}, false,
+	},
+	{
+		"keepup", "the highest rate of appends at which every projection stays within a second, beside appends that nothing follows",
+		benchKeepUp, freshDatabase, []need{theProgram}, false,
+	},
+	{
+		"feed", "the notification log derived anew from a million events, beside COPY of the events to the client",
+		benchFeed, filledLog, nil, false,
+	},
+	{
+		"age", "appends and resumes at 5 million events in the log beside those at 50 thousand",
+		benchAge, filledLog, []need{theProgram}, false,
+	},
+	{
+		"export", "export of a million events beside psql's \\copy, and their verification",
+		benchExport, freshDatabase, []need{theProgram, psql}, true,
+	},
+	{
+		"history", "the history of an order at 3 million events beside that at 10 thousand",
+		benchHistory, freshDatabase, nil, true,
+	},
+	{
+		"rebuild", "the orders view derived anew from a million events while orders arrive",
+		benchRebuild, freshDatabase, []need{theProgram}, true,
+	},
 }
 
 // fewer is how many rounds are run at most, to try a benchmark; 0: all.
@@ -62,7 +114,7 @@ func rounds(all int) int {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	name := flag.String("name", "", "run only this benchmark")
+	name := flag.String("name", "", "run only these benchmarks, separated by commas")
 	flag.IntVar(&fewer, "rounds", 0, "run at most so many rounds of those that ask, to try them; 0: all")
 	fanoutServer := flag.Bool("fanout-server", false, "be the server of benchmarks that start it themselves")
 	fanoutDatabase := flag.String("fanout-database", "", "have that server read this database; empty: it has its log in memory")
@@ -90,43 +142,51 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, out io.Writer, name string) error {
-	ran := false
-	for _, b := range benchmarks {
-		if name != "" && name != b.name {
-			continue
-		}
-		ran = true
-		fmt.Fprintf(out, "\n== %s: %s\n", b.name, b.what)
-		if err := onFreshDatabase(ctx, func(url string) error { return b.run(ctx, out, url) }); err != nil {
-			return fmt.Errorf("%s: %w", b.name, err)
-		}
+// run measures what is named, in our order, or all that is not run by name only.
+func run(ctx context.Context, out io.Writer, names string) error {
+	chosen, err := choose(names)
+	if err != nil {
+		return err
 	}
-	if !ran {
-		return fmt.Errorf("there is no benchmark %q", name)
+	if err := missing(ctx, chosen, exec.LookPath); err != nil {
+		return err
 	}
-	return nil
+	defer closeWorkshop()
+	prepare(ctx, out, chosen)
+	keeper := &keeper{out: out, later: chosen}
+	defer keeper.close()
+	s := &suite{out: out, provide: keeper.provide}
+	err = s.run(ctx, chosen)
+	fmt.Fprint(out, s.report(facts(context.WithoutCancel(ctx), keeper.version)))
+	if names == "" {
+		fmt.Fprintf(out, "\nRun by name only, since they take minutes each: %s\n", strings.Join(namesOf(benchmarks, true), ", "))
+	}
+	return err
 }
 
-// onFreshDatabase runs f on a migrated PostgreSQL with its default settings: it waits for the disk.
-func onFreshDatabase(ctx context.Context, f func(url string) error) error {
-	dir, err := os.MkdirTemp("", "orderlog-bench-")
-	if err != nil {
-		return err
+func choose(names string) (chosen []benchmark, err error) {
+	wanted := strings.FieldsFunc(names, func(r rune) bool { return r == ',' || r == ' ' })
+	for _, name := range wanted {
+		if !slices.ContainsFunc(benchmarks, func(b benchmark) bool { return b.name == name }) {
+			return nil, fmt.Errorf("there is no benchmark %q, only %s", name,
+				strings.Join(slices.Concat(namesOf(benchmarks, false), namesOf(benchmarks, true)), ", "))
+		}
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the server's user has to get through
-		return err
+	for _, b := range benchmarks {
+		if slices.Contains(wanted, b.name) || len(wanted) == 0 && !b.byName {
+			chosen = append(chosen, b)
+		}
 	}
-	pg, err := localpg.Start(ctx, localpg.Config{Dir: filepath.Join(dir, "postgres"), Settings: map[string]string{"max_connections": "300"}})
-	if err != nil {
-		return err
+	return chosen, nil
+}
+
+func namesOf(all []benchmark, byName bool) (names []string) {
+	for _, b := range all {
+		if b.byName == byName {
+			names = append(names, b.name)
+		}
 	}
-	defer func() { _ = pg.Stop(context.WithoutCancel(ctx)) }()
-	if err := migrations.Up(ctx, pg.URL("")); err != nil {
-		return err
-	}
-	return f(pg.URL(""))
+	return names
 }
 
 func machine() string {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 	"time"
@@ -63,18 +62,10 @@ func drive(ctx context.Context, workers int, during time.Duration, work func(ctx
 // ratios are one figure of ours over the peer's, a value a round.
 type ratios []float64
 
-func (r ratios) String() string {
-	sorted := slices.Sorted(slices.Values(r))
-	return fmt.Sprintf("ratio=%.2f spread=%.2f..%.2f", sorted[len(sorted)/2], sorted[0], sorted[len(sorted)-1])
+func (r ratios) String() string { return fmt.Sprintf("ratio=%.2f spread=%s", r.median(), r.spread()) }
+
+func (r ratios) spread() string {
+	return fmt.Sprintf("%.2f..%.2f", slices.Min(r), slices.Max(r))
 }
 
 func (r ratios) median() float64 { return slices.Sorted(slices.Values(r))[len(r)/2] }
-
-// result prints the line for scripts. With atMost the figure must not be above target, else not below it.
-func result(out io.Writer, name, peer string, r ratios, target float64, atMost bool) {
-	verdict := "ok"
-	if (atMost && r.median() > target) || (!atMost && r.median() < target) {
-		verdict = "short"
-	}
-	fmt.Fprintf(out, "RESULT name=%s peer=%s %s target=%g %s\n", name, peer, r, target, verdict)
-}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os/exec"
 )
 
 const (
@@ -17,22 +16,13 @@ const (
 // nothing. Each server is a new process each time, and is asked to give back what it does not use before it is looked at.
 func benchMemory(ctx context.Context, out io.Writer, _ string) error {
 	fmt.Fprintf(out, "%s; %d idle connections, registered; bytes of resident memory for each\n", machine(), memoryClients)
-	path, remove, err := buildPeer(ctx, "centrifuge")
-	if err != nil {
-		return err
-	}
-	defer remove()
 	starts := []struct {
 		name  string
 		start func() (*server, error)
 	}{
 		{"orderlog", func() (*server, error) { return startOurs("") }},
-		{"centrifuge", func() (*server, error) {
-			return startServer("centrifuge", centrifugeDialect, exec.Command(path)) //nolint:noctx // it is interrupted, not killed
-		}},
-		{"centrifuge set up for idle connections", func() (*server, error) {
-			return startServer("centrifuge", centrifugeDialect, exec.Command(path, "-small")) //nolint:noctx // as above
-		}},
+		{"centrifuge", func() (*server, error) { return startPeer(ctx, "centrifuge", centrifugeDialect) }},
+		{"centrifuge set up for idle connections", func() (*server, error) { return startPeer(ctx, "centrifuge", centrifugeDialect, "-small") }},
 	}
 	var beside, small, goal ratios
 	for round := range rounds(memoryRounds) {

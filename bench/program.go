@@ -21,19 +21,15 @@ type program struct {
 }
 
 func buildProgram(ctx context.Context) (p program, remove func(), err error) {
+	path, err := built(ctx, string(theProgram), "..", "./cmd/app")
+	if err != nil {
+		return program{}, nil, err
+	}
 	dir, err := os.MkdirTemp("", "orderlog-bench-app-")
 	if err != nil {
 		return program{}, nil, err
 	}
-	remove = func() { _ = os.RemoveAll(dir) }
-	p = program{path: filepath.Join(dir, "app"), dir: dir}
-	build := exec.CommandContext(ctx, "go", "build", "-o", p.path, "./cmd/app")
-	build.Dir = ".."
-	if text, err := build.CombinedOutput(); err != nil {
-		remove()
-		return program{}, nil, fmt.Errorf("build the server: %w: %s", err, text)
-	}
-	return p, remove, nil
+	return program{path, dir}, func() { _ = os.RemoveAll(dir) }, nil
 }
 
 func (p program) environ(url string) []string {

@@ -76,7 +76,7 @@ func benchRebuild(ctx context.Context, out io.Writer, url string) error {
 }
 
 func rebuildRounds(ctx context.Context, out io.Writer, url string) (rates ratios, err error) {
-	for range auditRounds {
+	for range rounds(auditRounds) {
 		r, err := rebuildOrders(ctx, url, false)
 		if err != nil {
 			return nil, err
