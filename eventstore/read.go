@@ -165,10 +165,11 @@ func collect(rows pgx.Rows) ([]Recorded, error) {
 	})
 }
 
-// columns is where eventColumns are scanned into.
+// columns is where eventColumns are scanned into. Data and Meta as bytes: into JSON of whatever kind pgx would parse them.
 func (e *Recorded) columns() []any {
 	return []any{
-		&e.Seq, (*[16]byte)(&e.ID), &e.Stream.Type, (*[16]byte)(&e.Stream.ID), &e.Version, &e.Type, &e.Data, &e.Meta, &e.RecordedAt,
+		&e.Seq, (*[16]byte)(&e.ID), &e.Stream.Type, (*[16]byte)(&e.Stream.ID), &e.Version, &e.Type,
+		(*[]byte)(&e.Data), (*[]byte)(&e.Meta), &e.RecordedAt,
 	}
 }
 
