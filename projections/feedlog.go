@@ -1,10 +1,13 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,22 +34,23 @@ LEFT JOIN LATERAL (
 WHERE c.group_name = 'feed' ORDER BY n.seq`
 
 	// Each channel is read by itself, in order and no further than the page needs; only then are they
-	// merged. So the cost of a page does not depend on how much there is behind it.
+	// merged. So the cost of a page does not depend on how much there is behind it. Nor does the place of
+	// a row in the answer matter: that is for who reads it, without a sort of what the rows carry.
 	sqlFeedOfChannels = `
-SELECT c.position, f.floor, n.seq, n.event, n.channels, n.payload, n.at, n.endings
-FROM checkpoints c CROSS JOIN notification_floor f
+SELECT (SELECT position FROM checkpoints WHERE group_name = 'feed'), (SELECT floor FROM notification_floor),
+	asked.number, n.seq, n.event, n.channels, n.payload, n.at, n.endings
+FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS asked(channels, after, most, number)
 LEFT JOIN LATERAL (
 	SELECT log.* FROM (
 		SELECT DISTINCT one.seq
-		FROM unnest($3::text[]) AS wanted(channel)
+		FROM unnest(string_to_array(asked.channels, E'\n')) AS wanted(channel)
 		CROSS JOIN LATERAL (
 			SELECT nc.seq FROM notification_channels nc
-			WHERE nc.channel = wanted.channel AND nc.seq > $1 ORDER BY nc.seq LIMIT $2
+			WHERE nc.channel = wanted.channel AND nc.seq > asked.after ORDER BY nc.seq LIMIT asked.most
 		) one
-		ORDER BY one.seq LIMIT $2
-	) page JOIN notification_log log USING (seq)
-) n ON true
-WHERE c.group_name = 'feed' ORDER BY n.seq`
+		ORDER BY one.seq LIMIT asked.most
+	) page CROSS JOIN LATERAL (SELECT * FROM notification_log WHERE seq = page.seq LIMIT 1) log
+) n ON true`
 )
 
 // Page is a part of the notification log.
@@ -57,6 +61,17 @@ type Page struct {
 	// feed's checkpoint in the snapshot that was read.
 	Position int64
 	More     bool
+	// Expired says that retention had dropped notifications after the cursor in that snapshot. Such a page
+	// has no items.
+	Expired bool
+}
+
+// Reading is what is asked of the notification log: at most Limit notifications after a seq that at least one
+// of the channels carries, each once.
+type Reading struct {
+	Channels []string
+	After    int64
+	Limit    int
 }
 
 // Bounds of the notification log, from one snapshot.
@@ -88,59 +103,118 @@ func (f *FeedLog) Bounds(ctx context.Context) (Bounds, error) {
 // Tail returns every notification after a seq, at most limit. [ErrExpired] if retention has dropped some
 // of them.
 func (f *FeedLog) Tail(ctx context.Context, after int64, limit int) (Page, error) {
-	return f.page(ctx, sqlFeedTail, after, limit)
+	if limit < 1 {
+		return Page{}, errLimit(limit)
+	}
+	var (
+		page Page
+		r    feedRow
+	)
+	rows, err := f.pool.Query(ctx, sqlFeedTail, after, limit+1)
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, append([]any{&page.Position, &r.floor}, r.item()...), func() error {
+			return r.addTo(&page)
+		})
+	}
+	if err != nil {
+		return Page{}, fmt.Errorf("read the notification log: %w", err)
+	}
+	page.close(after, limit, r.floor)
+	return page.orExpired()
 }
 
 // ReadChannels returns the notifications after a seq that at least one of channels carries, each once, at
 // most limit. [ErrExpired] if retention has dropped some of them.
 func (f *FeedLog) ReadChannels(ctx context.Context, channels []string, after int64, limit int) (Page, error) {
-	return f.page(ctx, sqlFeedOfChannels, after, limit, channels)
+	pages, err := f.Read(ctx, []Reading{{Channels: channels, After: after, Limit: limit}})
+	if err != nil {
+		return Page{}, err
+	}
+	return pages[0].orExpired()
 }
 
-func (f *FeedLog) page(ctx context.Context, query string, after int64, limit int, more ...any) (Page, error) {
-	if limit < 1 {
-		return Page{}, fmt.Errorf("a page of %d notifications", limit)
-	}
-	rows, err := f.pool.Query(ctx, query, append([]any{after, limit + 1}, more...)...)
-	if err != nil {
-		return Page{}, fmt.Errorf("read the notification log: %w", err)
-	}
+// Read returns a page for each reading, all of one snapshot and in one round trip.
+func (f *FeedLog) Read(ctx context.Context, readings []Reading) ([]Page, error) {
 	var (
-		page        Page
-		floor       int64
-		seq         *int64
-		event       *string
-		channels    []string
-		payload     []byte
-		at          *time.Time
-		endings     []byte
-		position    int64
-		destination = []any{&position, &floor, &seq, &event, &channels, &payload, &at, &endings}
+		pages            = make([]Page, len(readings))
+		channels         = make([]string, len(readings))
+		after, most      = make([]int64, len(readings)), make([]int64, len(readings))
+		position, number int64 // of a reading, from 1
+		r                feedRow
 	)
-	_, err = pgx.ForEachRow(rows, destination, func() error {
-		if seq == nil { // none
-			return nil
+	for i, asked := range readings {
+		if asked.Limit < 1 {
+			return nil, errLimit(asked.Limit)
 		}
-		n := Notification{Seq: *seq, Event: *event, Channels: channels, Data: json.RawMessage(payload), At: at.UTC()}
-		if endings != nil {
-			if err := json.Unmarshal(endings, &n.Endings); err != nil {
-				return fmt.Errorf("endings of seq %d: %w", *seq, err)
-			}
-		}
-		page.Items = append(page.Items, n)
-		channels, payload = nil, nil // the next row gets its own
-		return nil
-	})
-	if err != nil {
-		return Page{}, fmt.Errorf("read the notification log: %w", err)
+		channels[i], after[i], most[i] = strings.Join(asked.Channels, "\n"), asked.After, int64(asked.Limit)+1
 	}
+	rows, err := f.pool.Query(ctx, sqlFeedOfChannels, channels, after, most)
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, append([]any{&position, &r.floor, &number}, r.item()...), func() error {
+			return r.addTo(&pages[number-1])
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the notification log: %w", err)
+	}
+	for i, asked := range readings {
+		page := &pages[i]
+		slices.SortFunc(page.Items, func(a, b Notification) int { return cmp.Compare(a.Seq, b.Seq) })
+		page.Position = position
+		page.close(asked.After, asked.Limit, r.floor)
+	}
+	return pages, nil
+}
+
+func errLimit(limit int) error { return fmt.Errorf("a page of %d notifications", limit) }
+
+// feedRow is a row of an answer: a notification, or that there is none.
+type feedRow struct {
+	floor    int64
+	seq      *int64
+	event    *string
+	channels []string
+	payload  []byte
+	at       *time.Time
+	endings  []byte
+}
+
+// item is where the columns of the notification go.
+func (r *feedRow) item() []any {
+	return []any{&r.seq, &r.event, &r.channels, &r.payload, &r.at, &r.endings}
+}
+
+func (r *feedRow) addTo(page *Page) error {
+	if r.seq == nil {
+		return nil
+	}
+	n := Notification{Seq: *r.seq, Event: *r.event, Channels: r.channels, Data: json.RawMessage(r.payload), At: r.at.UTC()}
+	if r.endings != nil {
+		if err := json.Unmarshal(r.endings, &n.Endings); err != nil {
+			return fmt.Errorf("endings of seq %d: %w", n.Seq, err)
+		}
+	}
+	page.Items = append(page.Items, n)
+	r.channels, r.payload = nil, nil // the next row gets its own
+	return nil
+}
+
+// close makes a page of what was read up to the feed's checkpoint: one item more than the limit says that
+// there is more.
+func (p *Page) close(after int64, limit int, floor int64) {
 	if after < floor {
+		*p = Page{Position: p.Position, Expired: true}
+		return
+	}
+	if len(p.Items) > limit {
+		p.Items, p.More = p.Items[:limit], true
+		p.Position = p.Items[limit-1].Seq
+	}
+}
+
+func (p Page) orExpired() (Page, error) {
+	if p.Expired {
 		return Page{}, ErrExpired
 	}
-	page.Position = position
-	if len(page.Items) > limit {
-		page.Items, page.More = page.Items[:limit], true
-		page.Position = page.Items[limit-1].Seq
-	}
-	return page, nil
+	return p, nil
 }
