@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,11 +38,11 @@ WHERE c.group_name = 'feed' ORDER BY n.seq`
 	sqlFeedOfChannels = `
 SELECT (SELECT position FROM checkpoints WHERE group_name = 'feed'), (SELECT floor FROM notification_floor),
 	asked.number, n.seq, n.event, n.channels, n.payload, n.at, n.endings
-FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS asked(channels, after, most, number)
+FROM unnest($2::int[], $3::int[], $4::bigint[], $5::bigint[]) WITH ORDINALITY AS asked(first, last, after, most, number)
 LEFT JOIN LATERAL (
 	SELECT log.* FROM (
 		SELECT DISTINCT one.seq
-		FROM unnest(string_to_array(asked.channels, E'\n')) AS wanted(channel)
+		FROM unnest(($1::text[])[asked.first:asked.last]) AS wanted(channel)
 		CROSS JOIN LATERAL (
 			SELECT nc.seq FROM notification_channels nc
 			WHERE nc.channel = wanted.channel AND nc.seq > asked.after ORDER BY nc.seq LIMIT asked.most
@@ -137,18 +136,22 @@ func (f *FeedLog) ReadChannels(ctx context.Context, channels []string, after int
 func (f *FeedLog) Read(ctx context.Context, readings []Reading) ([]Page, error) {
 	var (
 		pages            = make([]Page, len(readings))
-		channels         = make([]string, len(readings))
-		after, most      = make([]int64, len(readings)), make([]int64, len(readings))
-		position, number int64 // of a reading, from 1
+		channels         []string                                                 // of all readings …
+		first, last      = make([]int, len(readings)), make([]int, len(readings)) // … and which of them are each one's, from 1
+		after, most      = make([]int64, len(readings)), make([]int, len(readings))
+		position, number int64
 		r                feedRow
 	)
 	for i, asked := range readings {
 		if asked.Limit < 1 {
 			return nil, errLimit(asked.Limit)
 		}
-		channels[i], after[i], most[i] = strings.Join(asked.Channels, "\n"), asked.After, int64(asked.Limit)+1
+		first[i] = len(channels) + 1
+		channels = append(channels, asked.Channels...)
+		last[i] = len(channels)
+		after[i], most[i] = asked.After, asked.Limit+1
 	}
-	rows, err := f.pool.Query(ctx, sqlFeedOfChannels, channels, after, most)
+	rows, err := f.pool.Query(ctx, sqlFeedOfChannels, channels, first, last, after, most)
 	if err == nil {
 		_, err = pgx.ForEachRow(rows, append([]any{&position, &r.floor, &number}, r.item()...), func() error {
 			return r.addTo(&pages[number-1])
