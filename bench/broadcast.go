@@ -12,7 +12,7 @@ import (
 const (
 	broadcastClients = 1000
 	broadcastEvents  = 1000 // a round
-	broadcastRounds  = 7
+	broadcastRounds  = 5
 )
 
 // spoken is a server as it is spoken to.
@@ -79,17 +79,20 @@ func benchBroadcast(ctx context.Context, out io.Writer, _ string) error {
 func broadcastRound(ctx context.Context, s spoken) (rate float64, each cost, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	clients, err := connectCrowd(ctx, s.server, s.dialect, broadcastClients, 64<<10)
+	clients, err := connectCrowd(ctx, s.server, s.dialect, broadcastClients)
 	if err != nil {
 		return 0, cost{}, err
 	}
 	defer clients.close()
 	plan := peer.Plan{From: s.next, Messages: broadcastEvents, Bytes: eventPad}
 	const deliveries = broadcastClients * broadcastEvents
+	for _, c := range clients.clients {
+		c.last = plan.From - 1
+	}
 	all, err := s.costs(func() error {
 		began := time.Now()
-		err := clients.while(cancel, func() error { return s.publish(ctx, plan) }, func(_ int, c *client) error {
-			return c.expect(plan.From, plan.Messages)
+		err := clients.while(ctx, func(ctx context.Context) error { return s.publish(ctx, plan) }, func(c *client) error {
+			return c.expect(plan.From + plan.Messages - 1)
 		})
 		rate = deliveries / time.Since(began).Seconds()
 		return err

@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"time"
 
 	"github.com/orderlog/orderlog/domain"
 )
@@ -12,16 +10,22 @@ import (
 // client is a user's connection, which checks what it gets.
 type client struct {
 	*frames
+	server *server
 	speaks dialect
+	loop   *loop
 	user   int
 	role   domain.Role // at ours; empty: a customer
 	last   int         // the number of the last event
 	stride int         // from the number of one event to that of the next; 0: 1
 	rest   []byte      // of the message, what is not read yet
 
+	question      []byte // what it says when it is connected; empty: nothing
+	shaken, asked bool   // its handshake is over, its question is sent
+	held          []byte // what it has read of a message that is not whole yet
+
 	// Ours says:
-	prev                 int // the last seq it told of
-	registered, caughtUp bool
+	prev                   int // the last seq it told of
+	isRegistered, caughtUp bool
 }
 
 // eventBytes is the size of an event's data, about, and eventPad what of it is padding.
@@ -30,13 +34,22 @@ const (
 	eventPad   = eventBytes - 20
 )
 
-// dial connects, without registering.
-func dial(ctx context.Context, s *server, d dialect, user int, buf []byte) (*client, error) {
-	f, err := dialFrames(ctx, s, d, buf)
-	if err != nil {
-		return nil, err
+// lend gives the client a buffer to read into.
+func (c *client) lend(buf []byte) {
+	if len(buf) < len(c.held) {
+		buf = make([]byte, 2*len(c.held))
 	}
-	return &client{frames: f, speaks: d, user: user}, nil
+	c.buf, c.start, c.end = buf, 0, copy(buf, c.held)
+	if s, ok := c.conn.(*socket); ok {
+		s.drained = false
+	}
+}
+
+// takeBack has the client keep what it has not used, and returns the buffer, or a larger one that it took.
+func (c *client) takeBack() (buf []byte) {
+	c.held = append(c.held[:0], c.buf[c.start:c.end]...)
+	buf, c.buf, c.start, c.end = c.buf, nil, 0, 0
+	return buf
 }
 
 // step reads a line, and returns the number of an event, or 0 when it was something else.
@@ -95,65 +108,7 @@ func (c *client) until(done func() bool) error {
 	return nil
 }
 
-// expect reads all events from a number on, each once and in order.
-func (c *client) expect(from, count int) error {
-	c.last = from - 1
-	return c.until(func() bool { return c.last == from+count-1 })
-}
-
-// crowd is many clients of one server.
-type crowd []*client
-
-// connectCrowd connects and registers users, some at a time. buffer is how much each reads at once.
-func connectCrowd(ctx context.Context, s *server, d dialect, users, buffer int) (crowd, error) {
-	c := make(crowd, users)
-	err := inParallel(64, users, func(i int) (err error) {
-		if c[i], err = dial(ctx, s, d, i, make([]byte, buffer)); err != nil {
-			return err
-		}
-		return d.register(c[i])
-	})
-	if err != nil {
-		c.close()
-		return nil, fmt.Errorf("connect %d clients to %s: %w", users, s.name, err)
-	}
-	return c, nil
-}
-
-func (c crowd) close() {
-	for _, client := range c {
-		if client != nil {
-			client.close()
-		}
-	}
-}
-
-// while publishes and has every client do something at the same time, and waits for all. When a client fails the others
-// are cut off, since they may wait for what never comes, and giveUp is called.
-func (c crowd) while(giveUp func(), publish func() error, do func(i int, c *client) error) error {
-	published, errs := make(chan error, 1), make(chan error, len(c))
-	for i, client := range c {
-		go func() {
-			err := do(i, client)
-			if err != nil {
-				err = fmt.Errorf("client %d: %w", i, err)
-			}
-			errs <- err
-		}()
-	}
-	go func() { published <- publish() }()
-	var failed error
-	for range c {
-		if err := <-errs; err != nil && failed == nil {
-			failed = err
-			giveUp()
-			for _, client := range c {
-				_ = client.conn.SetDeadline(time.Unix(1, 0))
-			}
-		}
-	}
-	if err := <-published; failed == nil {
-		failed = err
-	}
-	return failed
+// expect reads all events up to a number, each once and in order.
+func (c *client) expect(last int) error {
+	return c.until(func() bool { return c.last == last })
 }

@@ -3,12 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/orderlog/orderlog/bench/peers/peer"
-	"github.com/orderlog/orderlog/delivery/deliverytest"
 	"github.com/orderlog/orderlog/domain"
 )
 
@@ -16,10 +15,13 @@ import (
 type dialect interface {
 	path() string
 	protocol() string
-	// register makes a connection a user's and returns when the server will deliver to it.
-	register(c *client) error
-	// recover does too, but has what the user missed after a point told first, and returns behind that.
-	recover(c *client, after point) error
+	// question is what a client says when it is connected, so that the server knows who it is; with a point, so that it
+	// is told first what it missed after that.
+	question(c *client, after *point) []byte
+	// registered returns when the server will deliver to a client that has asked; until then it is errMore.
+	registered(c *client) error
+	// recovered returns behind what the client missed.
+	recovered(c *client) error
 	// line reads a line of a message, which is an event, with its number, or something else, with 0.
 	line(c *client, text []byte) (n int, err error)
 }
@@ -43,28 +45,24 @@ type orderlogDialect string
 func (orderlogDialect) path() string       { return "/ws" }
 func (d orderlogDialect) protocol() string { return string(d) }
 
-func (d orderlogDialect) register(c *client) error {
-	if err := d.say(c, ""); err != nil {
-		return err
-	}
-	return c.until(func() bool { return c.registered })
-}
-
-func (d orderlogDialect) recover(c *client, after point) error {
-	c.prev, c.last = after.n, after.n
-	if err := d.say(c, `,"lastSeq":`+strconv.Itoa(after.n)); err != nil {
-		return err
-	}
-	return c.until(func() bool { return c.caughtUp })
-}
-
-func (orderlogDialect) say(c *client, more string) error {
-	role := c.role
+func (orderlogDialect) question(c *client, after *point) []byte {
+	role, more := c.role, ""
 	if role == "" {
 		role = domain.RoleCustomer
 	}
-	token := deliverytest.Token(peer.User(c.user), role, time.Hour)
-	return c.say([]byte(`{"event":"register","data":{"token":"` + token + `"` + more + `}}`))
+	if after != nil {
+		c.prev, c.last = after.n, after.n
+		more = `,"lastSeq":` + strconv.Itoa(after.n)
+	}
+	return []byte(`{"event":"register","data":{"token":"` + peer.Token(c.user, role) + `"` + more + `}}`)
+}
+
+func (orderlogDialect) registered(c *client) error {
+	return c.until(func() bool { return c.isRegistered })
+}
+
+func (orderlogDialect) recovered(c *client) error {
+	return c.until(func() bool { return c.caughtUp })
 }
 
 func (orderlogDialect) line(c *client, text []byte) (int, error) {
@@ -88,7 +86,7 @@ func (orderlogDialect) line(c *client, text []byte) (int, error) {
 		}
 		switch {
 		case name == "registered":
-			c.registered = true
+			c.isRegistered = true
 			if c.prev > 0 { // it goes on from where it was
 				return 0, nil
 			}
@@ -108,32 +106,37 @@ type centrifugeProtocol struct{}
 func (centrifugeProtocol) path() string     { return "/connection/websocket" }
 func (centrifugeProtocol) protocol() string { return "" }
 
-func (centrifugeProtocol) register(c *client) error {
-	_, err := connectCentrifuge(c, "")
-	return err
+func (centrifugeProtocol) question(c *client, after *point) []byte {
+	more := ""
+	if after != nil {
+		c.last = after.n
+		more = fmt.Sprintf(`,"subs":{"all":{"recover":true,"offset":%d,"epoch":%q}}`, after.n, after.epoch)
+	}
+	return []byte(`{"id":1,"connect":{"token":"` + peer.Token(c.user, domain.RoleCustomer) + `"` + more + `}}`)
 }
 
-func connectCentrifuge(c *client, more string) (answer []byte, err error) {
-	if err := c.say([]byte(`{"id":1,"connect":{"token":"` + peer.User(c.user) + `"` + more + `}}`)); err != nil {
-		return nil, err
-	}
-	answer, err = c.message()
+func (centrifugeProtocol) answer(c *client) ([]byte, error) {
+	answer, err := c.message()
 	if err == nil && !bytes.HasPrefix(answer, []byte(`{"id":1,"connect":{`)) {
 		err = fmt.Errorf("%.200s came", answer)
 	}
 	return answer, err
 }
 
-// recover reads the answer to the connect command, which has all that was missed.
-func (centrifugeProtocol) recover(c *client, after point) error {
-	answer, err := connectCentrifuge(c, fmt.Sprintf(`,"subs":{"all":{"recover":true,"offset":%d,"epoch":%q}}`, after.n, after.epoch))
+func (p centrifugeProtocol) registered(c *client) error {
+	_, err := p.answer(c)
+	return err
+}
+
+// recovered reads the answer to the connect command, which has all that was missed.
+func (p centrifugeProtocol) recovered(c *client) error {
+	answer, err := p.answer(c)
 	if err != nil {
 		return err
 	}
 	if !bytes.Contains(answer, []byte(`"recovered":true`)) {
 		return fmt.Errorf("nothing was recovered: %.200s", answer)
 	}
-	c.last = after.n
 	for {
 		_, rest, ok := bytes.Cut(answer, []byte(`{"data":{"n":`))
 		if !ok {
@@ -163,9 +166,9 @@ func (centrifugeProtocol) line(c *client, text []byte) (int, error) {
 	return n, nil
 }
 
-// end is the point that a centrifuge server's channel is at.
-func (centrifugeProtocol) end(c *client) (point, error) {
-	answer, err := connectCentrifuge(c, "")
+// end reads the answer to the connect command, for the point that the channel is at.
+func (p centrifugeProtocol) end(c *client) (point, error) {
+	answer, err := p.answer(c)
 	if err != nil {
 		return point{}, err
 	}
@@ -187,12 +190,14 @@ type bareProtocol struct{}
 func (bareProtocol) path() string     { return "/ws" }
 func (bareProtocol) protocol() string { return "" }
 
-func (bareProtocol) register(c *client) error {
+func (bareProtocol) question(*client, *point) []byte { return nil }
+
+func (bareProtocol) registered(c *client) error {
 	_, err := c.message()
 	return err
 }
 
-func (bareProtocol) recover(*client, point) error { return fmt.Errorf("it keeps nothing") }
+func (bareProtocol) recovered(*client) error { return errors.New("it keeps nothing") }
 
 func (bareProtocol) line(_ *client, text []byte) (int, error) {
 	rest, ok := bytes.CutPrefix(text, []byte(`{"n":`))

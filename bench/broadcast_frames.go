@@ -2,63 +2,56 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 )
 
 // frames reads what a server sends over WebSocket in place, and costs as little as can be, so that the servers are what
 // is measured.
 type frames struct {
-	conn       *net.TCPConn
+	conn       net.Conn
 	buf        []byte
 	start, end int // of what is read and not yet used
-}
-
-// dialFrames connects. buf is where is read into; it grows when a message is larger.
-func dialFrames(ctx context.Context, s *server, d dialect, buf []byte) (*frames, error) {
-	host := strings.TrimPrefix(s.address, "http://")
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", host)
-	if err != nil {
-		return nil, err
-	}
-	f := &frames{conn: conn.(*net.TCPConn), buf: buf}
-	if deadline, ok := ctx.Deadline(); ok {
-		err = conn.SetDeadline(deadline)
-	}
-	if err == nil {
-		err = f.handshake(host, d.path(), d.protocol())
-	}
-	if err != nil {
-		f.close()
-		return nil, err
-	}
-	return f, nil
 }
 
 // close cuts the connection, so that no port is kept waiting for what may still come: there are fewer ports than a run
 // makes connections.
 func (f *frames) close() {
-	_ = f.conn.SetLinger(0)
+	if f.conn == nil {
+		return
+	}
+	_ = f.conn.(interface{ SetLinger(seconds int) error }).SetLinger(0)
 	_ = f.conn.Close()
 }
 
 func (f *frames) handshake(host, path, protocol string) error {
-	if protocol != "" {
-		protocol = "Sec-WebSocket-Protocol: " + protocol + "\r\n"
-	}
-	_, err := fmt.Fprintf(f.conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n", path, host, protocol)
-	if err != nil {
+	if err := f.sayHello(host, path, protocol); err != nil {
 		return err
 	}
+	return f.greeted(protocol)
+}
+
+func (f *frames) sayHello(host, path, protocol string) error {
+	_, err := fmt.Fprintf(f.conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n", path, host, protocolLine(protocol))
+	return err
+}
+
+func protocolLine(protocol string) string {
+	if protocol == "" {
+		return ""
+	}
+	return "Sec-WebSocket-Protocol: " + protocol + "\r\n"
+}
+
+// greeted reads the answer to sayHello.
+func (f *frames) greeted(protocol string) error {
 	for {
 		answer := f.buf[f.start:f.end]
 		if size := bytes.Index(answer, []byte("\r\n\r\n")); size >= 0 {
-			if !bytes.HasPrefix(answer, []byte("HTTP/1.1 101 ")) || !bytes.Contains(answer, []byte(protocol)) {
+			if !bytes.HasPrefix(answer, []byte("HTTP/1.1 101 ")) || !bytes.Contains(answer, []byte(protocolLine(protocol))) {
 				return fmt.Errorf("the handshake was answered %.200s", answer)
 			}
 			f.start += size + 4

@@ -56,6 +56,8 @@ func startServer(name string, speaks dialect, cmd *exec.Cmd) (*server, error) {
 	return &server{name: name, speaks: speaks, address: address, pid: cmd.Process.Pid, stop: stop, next: 1}, nil
 }
 
+func (s *server) host() string { return strings.TrimPrefix(s.address, "http://") }
+
 // publish has the server publish the next events as planned. It returns when all have been given to what delivers them.
 func (s *server) publish(ctx context.Context, p peer.Plan) error {
 	s.next = p.From + p.Messages

@@ -43,8 +43,8 @@ func TestClientsNoticeWhatIsNotAsItShouldBe(t *testing.T) {
 			for _, m := range tc.messages {
 				read = append(append(read, 0x81, 126, byte(len(m)>>8), byte(len(m))), m...)
 			}
-			c := &client{frames: &frames{buf: read, end: len(read)}, speaks: tc.speaks, prev: 4}
-			err := c.expect(5, 2)
+			c := &client{frames: &frames{buf: read, end: len(read)}, speaks: tc.speaks, prev: 4, last: 4}
+			err := c.expect(6)
 			switch {
 			case tc.fault == "" && err != nil:
 				t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 )
 
 // serveFanout serves WebSocket and Socket.IO: from a notification log in memory, to which POST /publish appends, or, when
-// a database is given, from the one that is in there. Tokens are those of deliverytest. It prints its address when it
+// a database is given, from the one that is in there. Tokens are verified, as at the peers. It prints its address when it
 // listens, and ends with ctx.
 func serveFanout(ctx context.Context, out io.Writer, databaseURL string) error {
 	mux := http.NewServeMux()
@@ -36,7 +36,11 @@ func serveFanout(ctx context.Context, out io.Writer, databaseURL string) error {
 		defer pool.Close()
 		hub = delivery.New(delivery.Config{Feed: projections.NewFeedLog(pool)})
 	}
-	sessions := session.New(session.Config{Hub: hub, Verifier: deliverytest.Verifier{}})
+	verifier, err := peer.Verifier(ctx)
+	if err != nil {
+		return err
+	}
+	sessions := session.New(session.Config{Hub: hub, Verifier: verifier})
 	sockets := socketio.New(socketio.Config{Sessions: sessions})
 	plain := ws.New(ws.Config{Sessions: sessions})
 	mux.Handle("/socket.io/", sockets)

@@ -28,7 +28,7 @@ func dialFollower(ctx context.Context, address string, buf []byte) (*follower, e
 	if err != nil {
 		return nil, err
 	}
-	f := &follower{frames: &frames{conn: conn.(*net.TCPConn), buf: buf}}
+	f := &follower{frames: &frames{conn: conn, buf: buf}}
 	if err := f.handshake(host, "/ws", "orderlog.v1"); err != nil {
 		f.close()
 		return nil, err

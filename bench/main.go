@@ -49,35 +49,51 @@ const (
 var benchmarks = []benchmark{
 	{
 		"memory", "resident memory of 10,000 idle WebSocket connections, beside centrifuge",
-		benchMemory, noDatabase, []need{peerCentrifuge}, false,
+		benchMemory, noDatabase,
+		[]need{peerCentrifuge},
+		false,
 	},
 	{
 		"broadcast", "1,000 events to 1,000 WebSocket connections, beside centrifuge and a bare gorilla/websocket",
-		benchBroadcast, noDatabase, []need{peerCentrifuge, peerGorilla}, false,
+		benchBroadcast, noDatabase,
+		[]need{peerCentrifuge, peerGorilla},
+		false,
 	},
 	{
 		"fanout", "200 messages to 1,000 Socket.IO connections over WebSocket, beside socket.io on Node",
-		benchFanout, noDatabase, []need{peerSocketIO}, false,
+		benchFanout, noDatabase,
+		[]need{peerSocketIO},
+		false,
 	},
 	{
 		"targeted", "5,000 events a second, each to 3 of 5,000 WebSocket connections",
-		benchTargeted, noDatabase, []need{peerCentrifuge}, false,
+		benchTargeted, noDatabase,
+		[]need{peerCentrifuge},
+		false,
 	},
 	{
 		"storm", "5,000 clients return at once, beside centrifuge; and from the database beside from memory",
-		benchStorm, freshDatabase, []need{peerCentrifuge}, false,
+		benchStorm, freshDatabase,
+		[]need{peerCentrifuge},
+		false,
 	},
 	{
 		"latency", "append acknowledged to frame read by a client on loopback, at 1,000 events a second with 1,000 connections",
-		benchLatency, freshDatabase, []need{theProgram}, false,
+		benchLatency, freshDatabase,
+		[]need{theProgram},
+		false,
 	},
 	{
 		"append", "durable single-event appends with expected version, beside single-row INSERTs, message-db and Emmett",
-		benchAppend, freshDatabase, []need{peerEmmett, peerMessageDB}, false,
+		benchAppend, freshDatabase,
+		[]need{peerEmmett, peerMessageDB},
+		false,
 	},
 	{
 		"keepup", "the highest rate of appends at which every projection stays within a second, beside appends that nothing follows",
-		benchKeepUp, freshDatabase, []need{theProgram}, false,
+		benchKeepUp, freshDatabase,
+		[]need{theProgram},
+		false,
 	},
 	{
 		"feed", "the notification log derived anew from a million events, beside COPY of the events to the client",
@@ -85,11 +101,15 @@ var benchmarks = []benchmark{
 	},
 	{
 		"age", "appends and resumes at 5 million events in the log beside those at 50 thousand",
-		benchAge, filledLog, []need{theProgram}, false,
+		benchAge, filledLog,
+		[]need{theProgram},
+		false,
 	},
 	{
 		"export", "export of a million events beside psql's \\copy, and their verification",
-		benchExport, freshDatabase, []need{theProgram, psql}, true,
+		benchExport, freshDatabase,
+		[]need{theProgram, psql},
+		true,
 	},
 	{
 		"history", "the history of an order at 3 million events beside that at 10 thousand",
@@ -97,7 +117,9 @@ var benchmarks = []benchmark{
 	},
 	{
 		"rebuild", "the orders view derived anew from a million events while orders arrive",
-		benchRebuild, freshDatabase, []need{theProgram}, true,
+		benchRebuild, freshDatabase,
+		[]need{theProgram},
+		true,
 	},
 }
 

@@ -64,7 +64,7 @@ func memoryRound(ctx context.Context, s *server) (bytes float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	clients, err := connectCrowd(ctx, s, s.speaks, memoryClients, 1<<10)
+	clients, err := connectCrowd(ctx, s, s.speaks, memoryClients)
 	if err != nil {
 		return 0, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"github.com/orderlog/orderlog/bench/peers/peer"
@@ -15,29 +14,17 @@ const (
 	stormClients = 5000
 	stormBehind  = 100 // events
 	stormRounds  = 5
-	// stormDials bounds how many handshakes are under way at once, because the kernel's queue of connections that are not
-	// accepted yet has room for 4,096: those beyond would try again a second later, which is no server's doing.
-	stormDials = 2000
 )
 
 // storm is clients that come back at once.
 type storm struct {
-	server  *server
-	speaks  dialect
-	role    domain.Role // at ours; empty: a customer
-	after   point       // where each was
-	stride  int         // from the number of one event to that of the next; 0: 1
-	buffers [][]byte    // that the clients read into
+	server *server
+	speaks dialect
+	role   domain.Role // at ours; empty: a customer
+	after  point       // where each was
+	stride int         // from the number of one event to that of the next; 0: 1
 	// gathered has all connect first, and only then say who they are: so only the recovery is measured.
 	gathered bool
-}
-
-func newBuffers(n, size int) [][]byte {
-	buffers := make([][]byte, n)
-	for i := range buffers {
-		buffers[i] = make([]byte, size)
-	}
-	return buffers
 }
 
 // took is how long a storm took, and what it costs for each client.
@@ -47,15 +34,26 @@ type took struct {
 }
 
 func (t took) String() string {
-	return fmt.Sprintf("%s (connected after %s; %s a client)", t.caughtUp.Round(time.Millisecond), t.connected.Round(time.Millisecond), t.each)
+	before := ""
+	if t.connected > 0 {
+		before = fmt.Sprintf("connected in %s before; ", t.connected.Round(time.Millisecond))
+	}
+	return fmt.Sprintf("%s (%s%s a client)", t.caughtUp.Round(time.Millisecond), before, t.each)
 }
 
 // run has all come back, and waits until each has been told all that it missed. Those who have it stay until the end.
 func (s storm) run(ctx context.Context) (t took, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	clients := make(crowd, stormClients)
+	clients, err := newCrowd(s.server, s.speaks, stormClients)
+	if err != nil {
+		return t, err
+	}
 	defer clients.close()
+	for _, c := range clients.clients {
+		c.role, c.stride = s.role, s.stride
+		c.question = s.speaks.question(c, &s.after)
+	}
 	all, err := s.server.costs(func() (err error) {
 		t, err = s.comeBack(ctx, clients)
 		return err
@@ -64,51 +62,23 @@ func (s storm) run(ctx context.Context) (t took, err error) {
 	return t, err
 }
 
-func (s storm) comeBack(ctx context.Context, clients crowd) (t took, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	fail := func(i int, err error) {
-		if err != nil {
-			cancel(fmt.Errorf("client %d: %w", i, err))
-		}
-	}
-	var connected, caughtUp sync.WaitGroup
-	connected.Add(len(clients))
-	begin := make(chan struct{})
-	dials := make(chan struct{}, stormDials)
+func (s storm) comeBack(ctx context.Context, clients *crowd) (t took, err error) {
 	began := time.Now()
-	for i := range clients {
-		caughtUp.Go(func() {
-			dials <- struct{}{}
-			c, err := dial(ctx, s.server, s.speaks, i, s.buffers[i])
-			clients[i] = c
-			<-dials
-			connected.Done()
-			if err != nil {
-				fail(i, err)
-				return
-			}
-			if s.gathered {
-				<-begin
-			}
-			fail(i, s.recovered(c))
-		})
-	}
-	connected.Wait()
-	t.connected = time.Since(began)
 	if s.gathered {
+		if err := clients.each(ctx, (*client).connect); err != nil {
+			return t, err
+		}
+		t.connected = time.Since(began)
 		began = time.Now()
-		close(begin)
 	}
-	caughtUp.Wait()
+	err = clients.each(ctx, func(c *client) error { return c.comeBack(s.recovered) })
 	t.caughtUp = time.Since(began)
-	return t, context.Cause(ctx)
+	return t, err
 }
 
 // recovered has a client told all that it missed.
 func (s storm) recovered(c *client) error {
-	c.role, c.stride = s.role, s.stride
-	err := s.speaks.recover(c, s.after)
+	err := s.speaks.recovered(c)
 	if last := s.after.n + stormBehind*max(s.stride, 1); err == nil && c.last != last {
 		err = fmt.Errorf("it was told of events up to %d, not %d", c.last, last)
 	}
@@ -137,14 +107,13 @@ func compareStorms(ctx context.Context, out io.Writer, names [2]string, storms [
 func benchStorm(ctx context.Context, out io.Writer, url string) error {
 	fmt.Fprintf(out, "%s; %d clients at once, each %d events of %d bytes behind\n", machine(), stormClients, stormBehind, eventBytes)
 	fmt.Fprintln(out, "the processor time is the server's/the clients'")
-	buffers := newBuffers(stormClients, 64<<10)
-	if err := stormBesideCentrifuge(ctx, out, buffers); err != nil {
+	if err := stormBesideCentrifuge(ctx, out); err != nil {
 		return err
 	}
-	return stormFromLog(ctx, out, url, buffers)
+	return stormFromLog(ctx, out, url)
 }
 
-func stormBesideCentrifuge(ctx context.Context, out io.Writer, buffers [][]byte) error {
+func stormBesideCentrifuge(ctx context.Context, out io.Writer) error {
 	ours, err := startOurs("")
 	if err != nil {
 		return err
@@ -161,12 +130,7 @@ func stormBesideCentrifuge(ctx context.Context, out io.Writer, buffers [][]byte)
 			return err
 		}
 	}
-	c, err := dial(ctx, centrifuge, centrifugeDialect, 0, buffers[0])
-	if err != nil {
-		return err
-	}
-	end, err := centrifugeDialect.end(c)
-	c.close()
+	end, err := centrifugeEnd(ctx, centrifuge)
 	if err == nil && end.n != published {
 		err = fmt.Errorf("centrifuge's channel ends at %d, not %d", end.n, published)
 	}
@@ -181,8 +145,8 @@ func stormBesideCentrifuge(ctx context.Context, out io.Writer, buffers [][]byte)
 		}
 		fmt.Fprintln(out, whence+":")
 		r, err := compareStorms(ctx, out, [2]string{"orderlog", "centrifuge"}, [2]storm{
-			{server: ours, speaks: batchDialect, after: after, buffers: buffers, gathered: gathered},
-			{server: centrifuge, speaks: centrifugeDialect, after: after, buffers: buffers, gathered: gathered},
+			{server: ours, speaks: batchDialect, after: after, gathered: gathered},
+			{server: centrifuge, speaks: centrifugeDialect, after: after, gathered: gathered},
 		})
 		if err != nil {
 			return err
@@ -190,4 +154,18 @@ func stormBesideCentrifuge(ctx context.Context, out io.Writer, buffers [][]byte)
 		result(out, name, "centrifuge", r, 3, false)
 	}
 	return nil
+}
+
+// centrifugeEnd is the point that the channel of all is at.
+func centrifugeEnd(ctx context.Context, s *server) (end point, err error) {
+	one, err := newCrowd(s, centrifugeDialect, 1)
+	if err != nil {
+		return end, err
+	}
+	defer one.close()
+	one.clients[0].question = centrifugeDialect.question(one.clients[0], nil)
+	err = one.each(ctx, func(c *client) error {
+		return c.comeBack(func(c *client) (err error) { end, err = centrifugeDialect.end(c); return err })
+	})
+	return end, err
 }

@@ -66,7 +66,7 @@ func benchTargeted(ctx context.Context, out io.Writer, _ string) error {
 func targetedOneRound(ctx context.Context, s *server) (latencies []time.Duration, expected int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	clients, err := connectCrowd(ctx, s, s.speaks, targetedClients, 4<<10)
+	clients, err := connectCrowd(ctx, s, s.speaks, targetedClients)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -84,10 +84,13 @@ func targetedOneRound(ctx context.Context, s *server) (latencies []time.Duration
 			own[u] = append(own[u], n)
 		}
 	}
-	took := make([][]time.Duration, len(clients))
-	err = clients.while(cancel, func() error { return s.publish(ctx, plan) }, func(i int, c *client) error {
+	took := make([][]time.Duration, len(own))
+	for i := range took {
 		took[i] = make([]time.Duration, 0, len(own[i]))
-		for _, want := range own[i] {
+	}
+	err = clients.while(ctx, func(ctx context.Context) error { return s.publish(ctx, plan) }, func(c *client) error {
+		for mine := own[c.user]; len(took[c.user]) < len(mine); {
+			want := mine[len(took[c.user])]
 			got, err := c.event()
 			if err != nil {
 				return err
@@ -95,7 +98,7 @@ func targetedOneRound(ctx context.Context, s *server) (latencies []time.Duration
 			if got != want {
 				return fmt.Errorf("event %d came where %d should", got, want)
 			}
-			took[i] = append(took[i], time.Since(plan.Due(got)))
+			took[c.user] = append(took[c.user], time.Since(plan.Due(got)))
 		}
 		return nil
 	})

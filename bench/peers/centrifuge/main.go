@@ -1,6 +1,6 @@
 // Command centrifuge is a server that does nothing but publish, with the centrifuge library: its defaults, history in
 // memory, JSON over WebSocket. Who connects is subscribed, with recovery, to a channel that is everybody's and to one of
-// the user's own; the token is the user's id.
+// the user's own. Tokens are verified, and expire, as ours do.
 package main
 
 import (
@@ -33,11 +33,19 @@ func run(ctx context.Context, small bool) error {
 	if err != nil {
 		return err
 	}
-	node.OnConnecting(func(_ context.Context, e centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {
+	verifier, err := peer.Verifier(ctx)
+	if err != nil {
+		return err
+	}
+	node.OnConnecting(func(ctx context.Context, e centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {
+		id, err := verifier.Verify(ctx, e.Token)
+		if err != nil {
+			return centrifuge.ConnectReply{}, centrifuge.DisconnectInvalidToken
+		}
 		return centrifuge.ConnectReply{
-			Credentials: &centrifuge.Credentials{UserID: e.Token},
+			Credentials: &centrifuge.Credentials{UserID: id.UserID, ExpireAt: id.ExpiresAt.Unix()},
 			Subscriptions: map[string]centrifuge.SubscribeOptions{
-				"all": {EnableRecovery: true}, "user:" + e.Token: {EnableRecovery: true},
+				"all": {EnableRecovery: true}, "user:" + id.UserID: {EnableRecovery: true},
 			},
 		}, nil
 	})
