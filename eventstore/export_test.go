@@ -3,7 +3,22 @@ package eventstore
 import (
 	"context"
 	"time"
+
+	"github.com/google/uuid"
 )
+
+// TailEvents is how many events a [Tail] holds.
+const TailEvents = tailEvents
+
+// Keep has a tail hold events of a log on a server that was started at a time.
+func (t *Tail) Keep(log uuid.UUID, started time.Time, events []Recorded) {
+	t.keep(logLife{log, started}, events)
+}
+
+// After returns what a tail holds.
+func (t *Tail) After(log uuid.UUID, started time.Time, after, upTo int64) []Recorded {
+	return t.after(logLife{log, started}, after, upTo)
+}
 
 // The parts of the canonical bytes.
 var (

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -24,6 +23,12 @@ type GroupConfig struct {
 	Name string
 	// Segment is the most events of one message. 0: 500.
 	Segment int
+	// Gather is how far apart segments begin at least, while the group keeps up: events that come faster than that are
+	// handled together, at a fraction of what each would cost alone. Whatever comes after a pause is handled at once.
+	// 0: all is.
+	Gather time.Duration
+	// Tail, if not nil, is shared with the other groups of the process.
+	Tail *Tail
 	// Poll is how long the group waits for a hint before it looks for itself. 0: 1 s.
 	Poll time.Duration
 	// Committed, if not nil, is called with the new checkpoint after each segment, from the group's goroutine.
@@ -43,6 +48,8 @@ type GroupConfig struct {
 //
 // The group is the adapter Watermill needs in four places (transactions, schema, offsets, backoff),
 // because what one of them learns another has to act on.
+//
+// Two groups of a process that share a [Tail] read each event once between them.
 type Group struct {
 	cfg  GroupConfig
 	pool *pgxpool.Pool
@@ -53,9 +60,19 @@ type Group struct {
 
 	mu       sync.Mutex
 	status   GroupStatus
+	last     segmentEnd
 	singleTo int64    // read event by event up to here
 	untold   *failure // to be written into the group's row
 	told     bool     // the row may tell of a failure, of this node or of a program before
+}
+
+// segmentEnd is what is known since the last segment that was looked for.
+type segmentEnd struct {
+	began time.Time // the last segment; zero: it did not end well, or none was found
+	at    int64     // the checkpoint
+	of    logLife
+	more  bool // there is something behind it, as far as is known
+	sure  bool // the checkpoint is known: this node has moved it, and nothing speaks for another having done so since
 }
 
 // GroupStatus is what a group is doing on this node.
@@ -130,65 +147,76 @@ func (g *Group) Handler(project func(ctx context.Context, tx pgx.Tx, events []Re
 	}
 }
 
-// segment is the transaction in which a part of the log is handled.
-type segment struct {
-	group *Group
-	tx    pgx.Tx
-
-	mu          sync.Mutex // the handler's goroutine and Watermill's: the one works while the other may give up
-	after, upTo int64
-	handled     bool  // the handler has it, or had it
-	moved       bool  // the handler succeeded and the checkpoint is at upTo
-	err         error // of the handler or of the checkpoint
-}
-
-// work reads the segment's events and hands them to project.
-func (s *segment) work(ctx context.Context, project func(context.Context, pgx.Tx, []Recorded) error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.handled = true
-	defer func() {
-		if p := recover(); p != nil {
-			s.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	events, err := readRange(ctx, s.tx, s.after, s.upTo)
-	if err == nil {
-		err = checkDense(events, s.after)
-	}
-	if err == nil && int64(len(events)) != s.upTo-s.after {
-		err = &GapError{Want: s.after + int64(len(events)) + 1} // the head says that there are more
-	}
-	if err == nil {
-		err = project(ctx, s.tx, events)
-	}
-	if err != nil {
-		s.err = fmt.Errorf("events %d to %d: %w", s.after+1, s.upTo, err)
-	}
-}
-
 // succeeded and failed keep the group's status, and decide how much is read next.
-func (g *Group) succeeded(position int64) {
+func (g *Group) succeeded(s *segment) {
 	g.mu.Lock()
 	if g.status.Failures > 0 {
-		g.cfg.Logger.Info("the group works again", "position", position)
+		g.cfg.Logger.Info("the group works again", "position", s.upTo)
 	}
-	g.status = GroupStatus{Name: g.cfg.Name, Position: position}
+	g.status = GroupStatus{Name: g.cfg.Name, Position: s.upTo}
+	g.last = segmentEnd{began: s.began, at: s.upTo, of: s.of, more: s.head > s.upTo, sure: true}
 	g.untold, g.told = nil, false // the row was cleared as the checkpoint moved
-	if position >= g.singleTo {
+	if s.upTo >= g.singleTo {
 		g.singleTo = 0
 	}
 	g.mu.Unlock()
 	if g.cfg.Committed != nil {
-		g.cfg.Committed(position)
+		g.cfg.Committed(s.upTo)
 	}
 }
 
-// idle is told when there is nothing to read: whatever failed before does not any more.
-func (g *Group) idle() {
+// idle is told when there is nothing to read: whatever failed before does not any more. taken says that there is, but
+// another node works for the group.
+func (g *Group) idle(taken bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.status.Failures, g.status.FailedSeq, g.status.LastError = 0, 0, ""
+	g.last.began, g.last.more = time.Time{}, false
+	g.last.sure = g.last.sure && !taken
+}
+
+// behind: there is more to read, without waiting for a hint.
+func (g *Group) behind() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.last.more
+}
+
+// hinted is told that there may be more to read.
+func (g *Group) hinted() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.last.more = true
+}
+
+// expects returns the checkpoint and its log, if that is known and something is expected behind it.
+func (g *Group) expects() (checkpoint int64, of logLife, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.last.at, g.last.of, g.last.more && g.last.sure
+}
+
+// gathersUntil is when the next segment may begin.
+func (g *Group) gathersUntil() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.last.began.Add(g.cfg.Gather)
+}
+
+// wait waits for a while, for a hint or for the group's end, and tells whether it was for a hint.
+func (g *Group) wait(most time.Duration, hints <-chan struct{}) (hinted bool) {
+	if most <= 0 {
+		return false
+	}
+	enough := time.NewTimer(most)
+	defer enough.Stop()
+	select {
+	case <-g.stop:
+	case <-hints:
+		return true
+	case <-enough.C:
+	}
+	return false
 }
 
 // failed is told of each attempt that failed; s is nil when there was not even a transaction, because the database is away.
@@ -197,6 +225,7 @@ func (g *Group) failed(s *segment, err error) {
 	defer g.mu.Unlock()
 	g.status.Failures++
 	g.status.LastError = err.Error()
+	g.last = segmentEnd{}
 	if s == nil {
 		return
 	}

@@ -11,37 +11,40 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	watermillsql "github.com/ThreeDotsLabs/watermill-sql/v4/pkg/sql"
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/jackc/pgx/v5"
 )
 
 // The statements of a group. The head is read in the snapshot that decides, without locking it: every
 // event up to it is visible to the statements that follow.
 const (
 	sqlNextSegment = `
-SELECT c.position, least(h.seq, c.position + $2)
+SELECT c.position, least(h.seq, c.position + $2), h.seq, h.log_id, pg_postmaster_start_time()
 FROM checkpoints c CROSS JOIN log_head h
 WHERE c.group_name = $1 AND c.position < h.seq
 FOR UPDATE OF c SKIP LOCKED`
 
+	// It is sent together with the commit, so it must fail by itself where it finds no checkpoint to move: it divides
+	// by how many it moved.
 	sqlMoveCheckpoint = `
-UPDATE checkpoints SET position = $3, updated_at = clock_timestamp(), failures = 0, failed_seq = NULL, last_error = NULL, failed_at = NULL
-WHERE group_name = $1 AND position = $2`
+WITH moved AS (
+	UPDATE checkpoints SET position = $3, updated_at = clock_timestamp(), failures = 0, failed_seq = NULL, last_error = NULL, failed_at = NULL
+	WHERE group_name = $1 AND position = $2 RETURNING 1
+) SELECT 1 / count(*) FROM moved`
 
 	// What a group writes follows from the log, so after a crash of the database its last moments are
 	// derived again; waiting for the disk at each segment would only hold up the appends.
 	sqlNoWaitForDisk = `SET LOCAL synchronous_commit = off`
 )
 
-// beginner begins the transactions of a group.
+// beginner begins the transactions of a group, each together with its first statement.
 type beginner struct{ g *Group }
 
 func (b beginner) BeginTx(ctx context.Context, _ *sql.TxOptions) (watermillsql.Tx, error) {
-	tx, err := b.g.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
+	conn, err := b.g.pool.Acquire(ctx)
 	if err != nil {
 		b.g.failed(nil, err)
 		return nil, err
 	}
-	return &segment{group: b.g, tx: tx}, nil
+	return &segment{group: b.g, conn: conn}, nil
 }
 
 func (beginner) ExecContext(context.Context, string, ...any) (watermillsql.Result, error) {
@@ -50,76 +53,6 @@ func (beginner) ExecContext(context.Context, string, ...any) (watermillsql.Resul
 
 func (beginner) QueryContext(context.Context, string, ...any) (watermillsql.Rows, error) {
 	return nil, errors.New("eventstore: not used outside a transaction")
-}
-
-// QueryContext runs the one query of a group, to its end: Watermill does not look at the error that rows
-// may end with, so it is found here.
-func (s *segment) QueryContext(ctx context.Context, query string, args ...any) (watermillsql.Rows, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err := s.tx.QueryRow(ctx, query, args...).Scan(&s.after, &s.upTo)
-	if errors.Is(err, pgx.ErrNoRows) { // all is read, or another node has the lease
-		s.group.idle()
-		return &bounds{}, nil
-	}
-	if err != nil {
-		s.group.failed(s, err)
-		return nil, fmt.Errorf("look for the next segment: %w", err)
-	}
-	return &bounds{after: s.after, upTo: s.upTo, left: 1}, nil
-}
-
-// ExecContext moves the checkpoint, unless the handler failed.
-func (s *segment) ExecContext(ctx context.Context, query string, args ...any) (watermillsql.Result, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil {
-		return nil, s.err
-	}
-	var q pgx.Batch
-	q.Queue(sqlNoWaitForDisk)
-	q.Queue(query, args...)
-	results := s.tx.SendBatch(ctx, &q)
-	_, err := results.Exec()
-	tag, moveErr := results.Exec()
-	err = errors.Join(err, moveErr, results.Close())
-	if err == nil && tag.RowsAffected() != 1 {
-		err = fmt.Errorf("the checkpoint of %s is not at %d any more", s.group.cfg.Name, s.after)
-	}
-	if err != nil {
-		s.err = fmt.Errorf("move the checkpoint to %d: %w", s.upTo, err)
-	}
-	s.moved = s.err == nil
-	return affected(tag.RowsAffected()), s.err
-}
-
-// Commit commits if the checkpoint has moved, else it rolls back: Watermill also commits when it stops in
-// the middle of a segment.
-func (s *segment) Commit() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if !s.moved {
-		return s.tx.Rollback(ctx)
-	}
-	if err := s.tx.Commit(ctx); err != nil {
-		s.group.failed(s, err)
-		return err
-	}
-	s.group.succeeded(s.upTo)
-	return nil
-}
-
-func (s *segment) Rollback() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil {
-		s.group.failed(s, s.err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return s.tx.Rollback(ctx)
 }
 
 type affected int64
@@ -207,16 +140,13 @@ func (b backoff) HandleError(_ watermill.LoggerAdapter, noMsg bool, err error) t
 		b.g.cfg.Logger.Error("a segment failed; nothing of it was kept, it is tried again", "err", err, "failures", failures, "retry_in", wait)
 		return wait
 	}
-	if !noMsg {
+	if b.g.behind() {
 		return 0
 	}
-	poll := time.NewTimer(b.g.cfg.Poll)
-	defer poll.Stop()
-	select {
-	case <-b.g.stop:
-	case <-b.g.hints:
-	case <-poll.C:
+	if b.g.wait(b.g.cfg.Poll, b.g.hints) {
+		b.g.hinted()
 	}
+	b.g.wait(time.Until(b.g.gathersUntil()), nil)
 	return 0
 }
 

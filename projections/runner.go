@@ -33,7 +33,11 @@ const (
 	GroupProofs = "proofs" // the Merkle tree over the log, and what auditors search by
 )
 
-// Event is a recorded event with its decoded body.
+// Background is how far apart the segments of a group begin at least whose rows somebody may wait for, though not for
+// each event by itself.
+const Background = 20 * time.Millisecond
+
+// Event is a recorded event with its decoded body. Groups share events: models only read them.
 type Event struct {
 	eventstore.Recorded
 	Body domain.Event
@@ -53,6 +57,9 @@ type Group struct {
 	// Undecoded: the models look at envelopes only. Their events have no Body, and may be of types this program does
 	// not know.
 	Undecoded bool
+	// Gather is how far apart the group's segments begin at least, while events come one after the other; see
+	// [eventstore.GroupConfig]. 0: each is handled at once.
+	Gather time.Duration
 	// Committed, if not nil, is called with the new checkpoint after each segment.
 	Committed func(position int64)
 }
@@ -71,15 +78,17 @@ type Runner struct {
 
 type running struct {
 	Group
-	log *eventstore.Group
+	log     *eventstore.Group
+	decoded *decoded
 }
 
 // NewRunner returns a Runner on pool's database. hinter may be nil: the groups then poll.
 func NewRunner(pool *pgxpool.Pool, hinter Hinter, log *slog.Logger, groups ...Group) *Runner {
 	r := &Runner{hinter: hinter, log: log}
+	tail, bodies := eventstore.NewTail(), &decoded{}
 	for _, g := range groups {
-		r.groups = append(r.groups, &running{Group: g, log: eventstore.NewGroup(pool, eventstore.GroupConfig{
-			Name: g.Name, Committed: g.Committed, Logger: log,
+		r.groups = append(r.groups, &running{Group: g, decoded: bodies, log: eventstore.NewGroup(pool, eventstore.GroupConfig{
+			Name: g.Name, Gather: g.Gather, Tail: tail, Committed: g.Committed, Logger: log,
 		})})
 	}
 	return r
@@ -131,11 +140,10 @@ func (g *running) project(ctx context.Context, tx pgx.Tx, recorded []eventstore.
 			events[i].Recorded = r
 			continue
 		}
-		body, err := domain.Decode(r.Type, r.Data)
-		if err != nil {
-			return fmt.Errorf("seq %d: %w", r.Seq, err)
+		var err error
+		if events[i], err = g.decoded.event(r); err != nil {
+			return err
 		}
-		events[i] = Event{Recorded: r, Body: body}
 	}
 	for _, m := range g.Models {
 		if err := m.Project(ctx, tx, events); err != nil {

@@ -85,10 +85,10 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	n.runner = projections.NewRunner(pool, n.listener, log,
 		projections.Group{Name: projections.GroupFeed, Models: []projections.Model{feed}, Committed: feed.Announce},
 		projections.ViewsGroup(pool),
-		projections.Group{Name: projections.GroupInbox, Models: []projections.Model{reactions.Inbox{Log: n.store}}},
-		projections.Group{Name: projections.GroupRefunds, Models: []projections.Model{reactions.Refunds{Commands: service}}},
+		projections.Group{Name: projections.GroupInbox, Gather: projections.Background, Models: []projections.Model{reactions.Inbox{Log: n.store}}},
+		projections.Group{Name: projections.GroupRefunds, Gather: projections.Background, Models: []projections.Model{reactions.Refunds{Commands: service}}},
 		projections.Group{
-			Name: projections.GroupProofs, Undecoded: true, Models: []projections.Model{proofs.Tree{}, replay.Index{}},
+			Name: projections.GroupProofs, Undecoded: true, Gather: projections.Background, Models: []projections.Model{proofs.Tree{}, replay.Index{}},
 			Committed: func(int64) { wake(treeGrown) },
 		},
 	)

@@ -1,0 +1,217 @@
+package eventstore_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/orderlog/orderlog/eventstore"
+	"github.com/orderlog/orderlog/internal/parttest"
+	"github.com/orderlog/orderlog/internal/pgtest"
+)
+
+// witness keeps what a group was handed.
+type witness struct {
+	mu     sync.Mutex
+	events []eventstore.Recorded
+}
+
+func (w *witness) see(_ context.Context, _ pgx.Tx, events []eventstore.Recorded) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events = append(w.events, events...)
+	return nil
+}
+
+func (w *witness) seen() []eventstore.Recorded {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.events)
+}
+
+// follow runs a group with a tail to the end of the log, and returns what it was handed.
+func (w *world) follow(t *testing.T, name string, tail *eventstore.Tail) *witness {
+	t.Helper()
+	cfg, got := group(name), &witness{}
+	cfg.Tail = tail
+	w.run(t, eventstore.NewGroup(w.pool, cfg), got.see)
+	return got
+}
+
+func (w *world) log(t *testing.T) []eventstore.Recorded {
+	t.Helper()
+	events, err := w.store.ReadLog(t.Context(), 0, 100_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+// damage does to the log what only an operator can.
+func (w *world) damage(t *testing.T, statement string) {
+	t.Helper()
+	superuser := pgtest.Pool(t, pgtest.SuperuserURL(t, w.url))
+	for _, s := range []string{
+		"ALTER TABLE events_p00000000 DISABLE TRIGGER USER", "ALTER TABLE events DISABLE TRIGGER refuse_statement", statement,
+	} {
+		if _, err := superuser.Exec(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// That the rows are gone shows from where the second group has them.
+func TestAGroupIsSparedTheReadingOfWhatAnotherHasRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fill(t, 25)
+	log, tail := w.log(t), eventstore.NewTail()
+	first := w.follow(t, "feed", tail)
+	parttest.Eventually(t, "the first group", func() bool { return w.checkpoint(t, "feed") == 25 })
+	w.damage(t, "DELETE FROM events")
+	second := w.follow(t, "views", tail)
+	parttest.Eventually(t, "the second group", func() bool { return w.checkpoint(t, "views") == 25 })
+	if got := first.seen(); !reflect.DeepEqual(got, log) {
+		t.Errorf("the first group was handed %v", got)
+	}
+	if got := second.seen(); !reflect.DeepEqual(got, log) {
+		t.Errorf("the second group was handed %v", got)
+	}
+}
+
+func TestWhatIsOfAnotherLogIsNotTaken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fill(t, 25)
+	log := w.log(t)
+	var id uuid.UUID
+	var started time.Time
+	if err := w.pool.QueryRow(t.Context(), `SELECT log_id, pg_postmaster_start_time() FROM log_head`).Scan(&id, &started); err != nil {
+		t.Fatal(err)
+	}
+	false25 := slices.Clone(log)
+	for i := range false25 {
+		false25[i].ID, false25[i].Data = uuid.New(), json.RawMessage(`"of another past"`)
+	}
+	for name, of := range map[string]struct {
+		id      uuid.UUID
+		started time.Time
+	}{
+		"another id, as after a restore":      {uuid.New(), started},
+		"a server that was started before it": {id, started.Add(-time.Hour)},
+	} {
+		tail := eventstore.NewTail()
+		tail.Keep(of.id, of.started, false25)
+		got := w.follow(t, map[bool]string{true: "feed", false: "views"}[of.id == id], tail)
+		parttest.Eventually(t, "the group", func() bool { return len(got.seen()) == 25 })
+		if !reflect.DeepEqual(got.seen(), log) {
+			t.Errorf("%s: the group was handed what is not in its log: %v", name, got.seen())
+		}
+	}
+}
+
+// Two nodes append and follow; some appends come to nothing; some groups begin when the log is long, and one works on
+// the one node and then on the other.
+func TestGroupsThatShareATailAreHandedTheLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	otherPool := pgtest.Pool(t, w.url)
+	other := &world{url: w.url, pool: otherPool, store: open(t, otherPool, eventstore.Options{})}
+	tail, otherTail := eventstore.NewTail(), eventstore.NewTail()
+
+	var writing sync.WaitGroup
+	for i, node := range []*world{w, other} {
+		writing.Go(func() {
+			for n := range 150 {
+				s := fresh()
+				if _, err := node.store.Append(t.Context(), one(s, 0)); err != nil {
+					t.Errorf("node %d: %v", i, err)
+				}
+				if n%5 == 0 { // it is refused, alone or with others
+					_, err := node.store.Append(t.Context(), one(s, 0))
+					if err == nil {
+						t.Errorf("node %d: a conflict was stored", i)
+					}
+				}
+				if n%7 == 0 { // and one that writes, and is taken back
+					_ = pgx.BeginFunc(t.Context(), node.pool, func(tx pgx.Tx) error {
+						_, err := tx.Exec(t.Context(), `INSERT INTO events SELECT seq + 1, gen_random_uuid(), 'test', gen_random_uuid(), 1,
+							'test.happened', '{}', '{}', now() FROM log_head FOR UPDATE`)
+						if err != nil {
+							t.Errorf("node %d: %v", i, err)
+						}
+						return fmt.Errorf("taken back: %w", err)
+					})
+				}
+			}
+		})
+	}
+	early := []*witness{w.follow(t, "feed", tail), w.follow(t, "views", tail)}
+	moving := &witness{}
+	cfg := group("inbox")
+	cfg.Tail = tail
+	stop := w.run(t, eventstore.NewGroup(w.pool, cfg), moving.see)
+	parttest.Eventually(t, "the group that moves", func() bool { return w.checkpoint(t, "inbox") > 50 })
+	stop()
+	cfg.Tail = otherTail
+	other.run(t, eventstore.NewGroup(other.pool, cfg), moving.see)
+	writing.Wait()
+	late := append(early, moving, w.follow(t, "proofs", tail), other.follow(t, "refunds", otherTail))
+	for _, name := range []string{"feed", "views", "inbox", "proofs", "refunds"} {
+		parttest.Eventually(t, name, func() bool { return w.checkpoint(t, name) == 300 })
+	}
+	log := w.log(t)
+	if len(log) != 300 {
+		t.Fatalf("the log has %d events", len(log))
+	}
+	for i, got := range late {
+		if !reflect.DeepEqual(committedOnce(got.seen()), log) {
+			t.Errorf("group %d was not handed the log", i)
+		}
+	}
+}
+
+// committedOnce leaves out what was handed over again because a stop took it back.
+func committedOnce(events []eventstore.Recorded) (once []eventstore.Recorded) {
+	for _, e := range events {
+		once = append(slices.DeleteFunc(once, func(o eventstore.Recorded) bool { return o.Seq >= e.Seq }), e)
+	}
+	return once
+}
+
+func TestATailIsBounded(t *testing.T) {
+	t.Parallel()
+	log, started, tail := uuid.New(), time.Now(), eventstore.NewTail()
+	event := func(seq int64, bytes int) eventstore.Recorded {
+		return eventstore.Recorded{Seq: seq, ID: uuid.New(), Data: json.RawMessage(`"` + strings.Repeat("x", bytes) + `"`)}
+	}
+	var events []eventstore.Recorded
+	for seq := range int64(10_000) {
+		events = append(events, event(seq+1, 1))
+	}
+	tail.Keep(log, started, events)
+	held := tail.After(log, started, 10_000-eventstore.TailEvents, 10_000)
+	if len(held) != eventstore.TailEvents || held[0].Seq != 10_000-eventstore.TailEvents+1 {
+		t.Errorf("it holds %d events", len(held))
+	}
+	if older := tail.After(log, started, 10_000-eventstore.TailEvents-1, 10_000); len(older) > 0 {
+		t.Errorf("it holds an event more than it may: %d", older[0].Seq)
+	}
+	tail.Keep(log, started, events[:100]) // of a group that is far behind
+	if held := tail.After(log, started, 9_990, 10_000); len(held) != 10 {
+		t.Error("what is old has pushed out what is new")
+	}
+	tail.Keep(log, started, []eventstore.Recorded{event(10_001, 10), event(10_002, 1<<20), event(10_003, 10)})
+	if held := tail.After(log, started, 10_000, 10_003); len(held) != 1 {
+		t.Errorf("of a large event and its neighbours it gives %d, want what comes before", len(held))
+	}
+}
