@@ -32,8 +32,9 @@ func (b Batch) Empty() bool { return len(b.Frames) == 0 && len(b.Left) == 0 && !
 // It is either live, and gets frames from the hub as they are published, or page after page after its cursor is read for
 // it until it has reached the hub's position.
 type Subscription struct {
-	hub  *Hub
-	wake chan struct{}
+	hub    *Hub
+	wake   chan struct{} // nil with notify
+	notify func()
 
 	mu       sync.Mutex
 	channels channelSet // replaced, never changed
@@ -82,8 +83,11 @@ type Wanted struct {
 	Checked int64
 	// Wake gets a value when Take may have something to hand out, and is what Ready returns. Its capacity is 1. Several
 	// subscriptions may share it if one consumer asks all of them after each value; what it finds then may be nothing.
-	// nil: the subscription has one of its own.
+	// nil: the subscription has one of its own, unless there is Notify.
 	Wake chan struct{}
+	// Notify is called instead when Take may have something to hand out that it had not before: ask once after Subscribe
+	// without it. It is called with locks held, so it must not wait nor call the subscription. It may be nil.
+	Notify func()
 }
 
 // Subscribe returns a subscription. Close it when done.
@@ -92,10 +96,10 @@ type Wanted struct {
 // to it. ErrEnded if one was ended after Checked: check the rights again.
 func (h *Hub) Subscribe(w Wanted) (*Subscription, error) {
 	s := &Subscription{
-		hub: h, wake: w.Wake, channels: make(channelSet, len(w.Channels)),
+		hub: h, wake: w.Wake, notify: w.Notify, channels: make(channelSet, len(w.Channels)),
 		cursor: w.Cursor, goal: max(w.Cursor, w.Goal),
 	}
-	if s.wake == nil {
+	if s.wake == nil && s.notify == nil {
 		s.wake = make(chan struct{}, 1)
 	}
 	for _, c := range w.Channels {
@@ -112,12 +116,14 @@ func (h *Hub) Subscribe(w Wanted) (*Subscription, error) {
 		h.attachLocked(s, c)
 	}
 	h.counters.subscriptions.Add(1)
-	s.Signal()
+	if s.notify == nil {
+		s.Signal()
+	}
 	return s, nil
 }
 
 // Ready gets a value when Take may have something to hand out. After a batch that was not empty, Take again
-// without waiting for it.
+// without waiting for it. With Wanted.Notify it is nil.
 func (s *Subscription) Ready() <-chan struct{} { return s.wake }
 
 // Take returns the next batch of at most limit frames, an empty one when there is nothing now. It never waits: where the
@@ -240,8 +246,12 @@ func (s *Subscription) Close() {
 	s.hub.fillers.giveUp(s)
 }
 
-// Signal has Ready get a value, so that the consumer looks again.
+// Signal has Ready get a value, or Notify called, so that the consumer looks again.
 func (s *Subscription) Signal() {
+	if s.notify != nil {
+		s.notify()
+		return
+	}
 	select {
 	case s.wake <- struct{}{}:
 	default: // it is to wake already

@@ -28,8 +28,9 @@ type Start struct {
 	// from before LastSeq counts from LastSeq, and so does one that is not in it, unless its past is not the client's to
 	// see: then it counts from now. Nothing is told of a room from before the client had the right to it.
 	RoomsFrom map[string]int64
-	// Wake is as in delivery.Wanted. It may be nil.
-	Wake chan struct{}
+	// Wake and Notify are as in delivery.Wanted. They may be nil.
+	Wake   chan struct{}
+	Notify func()
 }
 
 // Open begins the session of a user, whose rights to the rooms are checked here; those that are refused are in
@@ -93,7 +94,7 @@ func (s *Service) subscribe(ctx context.Context, user auth.Identity, start Start
 	}
 	x := &Session{service: s, user: user, begin: now}
 	// Live from the hub's position on, unless the client has a cursor that is good.
-	w := delivery.Wanted{Cursor: now, Goal: now, Checked: checked, Wake: start.Wake}
+	w := delivery.Wanted{Cursor: now, Goal: now, Checked: checked, Wake: start.Wake, Notify: start.Notify}
 	switch {
 	case start.LastSeq != nil:
 		last := *start.LastSeq

@@ -23,7 +23,8 @@ func (t Told) Empty() bool {
 	return len(t.Frames) == 0 && len(t.Left) == 0 && t.Resync == nil && t.CaughtUp == nil && t.Checkpoint == nil
 }
 
-// Ready gets a value when Next may have something to tell, or Due has changed. It is Start.Wake, if that was given.
+// Ready gets a value when Next may have something to tell, or Due has changed. It is Start.Wake, if that was given, and
+// nil with Start.Notify.
 func (x *Session) Ready() <-chan struct{} { return x.sub.Ready() }
 
 // Due is when Next has something to do again although Ready got no value: a checkpoint, or the token's end.

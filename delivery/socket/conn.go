@@ -1,8 +1,8 @@
 // Package socket is the server's end of a WebSocket (RFC 6455) whose writes are gathered.
 //
-// A library upgrades and reads. One goroutine, the writer, is the only one that writes: it gathers frames in a Wire and
-// gives them to Write, so that many of them cost one system call and an idle connection no memory. The library's own
-// writing is sealed.
+// A library upgrades. After that one goroutine, the reader, is the only one that reads, and one at a time, the writer, the
+// only one that writes: it gathers frames in a Wire and gives them to Write, so that many of them cost one system call. A
+// connection that is idle has a buffer of 128 bytes and, by what its reader waits in, the smallest stack there is.
 package socket
 
 import (
@@ -12,39 +12,39 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
 )
 
-// Conn is an upgraded connection. NextReader and ReadMessage, with the handlers of control frames, are for the reader's
-// goroutine and Write for the writer's; Close may be called by any.
+// Conn is an upgraded connection. NextReader and the handlers of control frames are for the reader's goroutine and Write
+// for the writer's; Close may be called by any.
 type Conn struct {
-	*websocket.Conn
-	raw net.Conn
+	raw         net.Conn
+	subprotocol string
+	in          reading
 }
 
 // Upgrade answers a handshake. An error was answered too. buffer bounds what the kernel keeps for a client that reads
-// slowly, in bytes. The handler of close frames does nothing, because only the writer answers; those of pings and pongs
-// are the caller's to set.
+// slowly, in bytes. Close frames are not answered, because only the writer writes; the handlers of pings and pongs are the
+// caller's to set.
 func Upgrade(u *websocket.Upgrader, w http.ResponseWriter, r *http.Request, header http.Header, buffer int) (*Conn, error) {
 	upgraded, err := u.Upgrade(hijacker{w}, r, header)
 	if err != nil {
 		return nil, err
 	}
-	raw := upgraded.NetConn()
-	if s, ok := raw.(*sealedConn); ok {
-		s.sealed.Store(true)
-		raw = s.Conn
-	}
+	raw := upgraded.NetConn() // the library has nothing buffered: a client that sent something already was refused
 	if tcp, ok := raw.(interface{ SetWriteBuffer(bytes int) error }); ok {
 		_ = tcp.SetWriteBuffer(buffer) // only a bound: without it the kernel's own holds
 	}
-	upgraded.SetCloseHandler(func(int, string) error { return nil })
-	return &Conn{Conn: upgraded, raw: raw}, nil
+	return &Conn{raw: raw, subprotocol: upgraded.Subprotocol()}, nil
 }
+
+// Subprotocol is the one that was agreed on; empty: none.
+func (c *Conn) Subprotocol() string { return c.subprotocol }
+
+// SetReadDeadline is when reading fails.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.raw.SetReadDeadline(t) }
 
 // Write writes p, however slowly the client reads, as long as something gets through within the timeout; else the error
 // is os.ErrDeadlineExceeded. It calls progress whenever something got through although not all did, and gives up with the
@@ -82,39 +82,10 @@ func (c *Conn) Drain() { _, _ = io.CopyN(io.Discard, c.raw, 1<<20) }
 // Close cuts the connection, which wakes its reader and its writer.
 func (c *Conn) Close() error { return c.raw.Close() }
 
-// IsProtocolError tells frames that break RFC 6455 from a connection that is broken or was closed. The library has no
-// type for them.
-func IsProtocolError(err error) bool {
-	var byPeer *websocket.CloseError
-	return err != nil && !errors.As(err, &byPeer) && strings.HasPrefix(err.Error(), "websocket: ")
-}
-
-// hijacker gives the upgrader a connection that it cannot write to once the handshake is done.
+// hijacker lets the upgrader find the connection below the writers that wrap the HTTP server's.
 type hijacker struct{ http.ResponseWriter }
-
-// Unwrap lets http.ResponseController find the writer below.
-func (h hijacker) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
 // Hijack takes the connection over from the HTTP server.
 func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	raw, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	return &sealedConn{Conn: raw}, rw, nil
-}
-
-// sealedConn is a connection that takes no writes once it is sealed.
-type sealedConn struct {
-	net.Conn
-	sealed atomic.Bool
-}
-
-var errSealed = errors.New("socket: only the connection's writer writes")
-
-func (s *sealedConn) Write(p []byte) (int, error) {
-	if s.sealed.Load() {
-		return 0, errSealed
-	}
-	return s.Conn.Write(p)
+	return http.NewResponseController(h.ResponseWriter).Hijack()
 }

@@ -68,14 +68,6 @@ func TestWhatIsGatheredGoesOutAtOnce(t *testing.T) {
 	}
 }
 
-func TestOnlyTheWriterWrites(t *testing.T) {
-	t.Parallel()
-	server, _ := pair(t)
-	if err := server.WriteMessage(websocket.TextMessage, []byte("x")); !errors.Is(err, errSealed) {
-		t.Errorf("got %v", err)
-	}
-}
-
 // What got stuck is finished, so that the close frame behind it can be read.
 func TestAWriteThatIsStuckEndsAtAFrame(t *testing.T) {
 	t.Parallel()

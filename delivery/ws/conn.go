@@ -14,27 +14,35 @@ import (
 	"github.com/orderlog/orderlog/domain"
 )
 
-// conn is one connection. Its reader takes what the client sends and its writer is the only one that writes; they
-// meet in control, which keeps the order of answers.
+// conn is one connection. One goroutine reads, always. Another one writes, while there is something to write: wake begins
+// it, and it ends when it finds nothing more. So a connection that is idle is a goroutine that waits in a read, and a timer.
 type conn struct {
-	h             *Handler
-	cfg           *Config
-	socket        *socket.Conn
-	authorization string // the handshake's header
-	remoteAddr    string // the client's IP address; may be empty
+	h          *Handler
+	cfg        *Config
+	socket     *socket.Conn
+	remoteAddr string // the client's IP address; may be empty
 
-	control chan outgoing
-	pong    chan []byte   // the newest protocol ping to be answered
-	ending  chan closing  // from outside of the connection
-	gone    chan struct{} // closed by the reader when the transport is broken
-	done    chan struct{} // closed when the writer has ended
+	reader reader
+	writer writer
 
+	writing turn
 	heard   atomic.Int64 // when something last came, in Unix nanoseconds
-	closed  atomic.Bool  // the close frame is out: what comes is not looked at
-	counted sync.Once    // registered, or ended before
+
+	closed  atomic.Bool // the close frame is out: what comes is not looked at
+	counted atomic.Bool // registered, or ended before
 
 	role domain.Role // who registered; the handler's lock guards it
 	code int         // it was closed with, by the writer; 0: it was not
+
+	mu      sync.Mutex
+	control []outgoing         // what the reader gave, in order
+	room    chan struct{}      // closed when there is room in control; nil: nobody waits for it
+	ping    *string            // the newest protocol ping that is to be answered
+	ending  *closing           // from outside of the connection
+	gone    bool               // the transport is broken
+	over    bool               // nothing is written any more
+	done    chan struct{}      // closed when it is over; nil: nobody waits for it
+	cancel  context.CancelFunc // gives up the message that is being served; nil: there is none
 }
 
 // outgoing is what the reader gives to the writer. All fields may be zero.
@@ -48,14 +56,9 @@ type outgoing struct {
 const maxControl = 16 // what may wait for the writer before the reader waits too
 
 func newConn(h *Handler, upgraded *socket.Conn, r *http.Request) *conn {
-	c := &conn{
-		h: h, cfg: &h.cfg, socket: upgraded, authorization: r.Header.Get("Authorization"),
-		control: make(chan outgoing, maxControl),
-		pong:    make(chan []byte, 1),
-		ending:  make(chan closing, 1),
-		gone:    make(chan struct{}),
-		done:    make(chan struct{}),
-	}
+	c := &conn{h: h, cfg: &h.cfg, socket: upgraded}
+	c.reader = reader{conn: c, authorization: r.Header.Get("Authorization"), rate: session.Window{Limit: c.cfg.MaxMessages, Span: c.cfg.RateWindow}}
+	c.writer = newWriter(c)
 	if client := h.cfg.TrustedProxies.Client(r); client.IsValid() {
 		c.remoteAddr = client.String()
 	}
@@ -63,64 +66,132 @@ func newConn(h *Handler, upgraded *socket.Conn, r *http.Request) *conn {
 	upgraded.SetPongHandler(func(string) error { c.hear(); return nil })
 	upgraded.SetPingHandler(func(payload string) error {
 		c.hear()
-		select {
-		case <-c.pong: // an older ping needs no answer any more
-		default:
-		}
-		c.pong <- []byte(payload) // there is room: only the reader, which we are, puts something in
+		c.mu.Lock()
+		c.ping = &payload // an older one needs no answer any more
+		c.mu.Unlock()
+		c.wake()
 		return nil
 	})
+	c.writer.setTimer()
 	return c
 }
 
 func (c *conn) hear() { c.heard.Store(time.Now().UnixNano()) }
 
-// run serves the connection until it has ended, and joins its writer.
-func (c *conn) run(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer c.countRegistered("")
-	go func() {
-		defer close(c.done)
-		defer cancel() // what the reader waits for is of no use any more
-		newWriter(c).run(ctx)
-	}()
-	r := reader{conn: c, rate: session.Window{Limit: c.cfg.MaxMessages, Span: c.cfg.RateWindow}}
-	err := r.run(ctx)
-	if cl := closeOf(err); cl.code != 0 && !errors.Is(err, net.ErrClosed) {
-		c.send(outgoing{close: &cl})
-	} else {
-		close(c.gone)
-		_ = c.socket.Close() // wakes a writer that is stuck
-		cancel()
-	}
-	<-c.done
-	if socket.IsProtocolError(err) {
-		c.socket.Drain()
-	}
-	_ = c.socket.Close()
-	if r.session != nil {
-		r.session.Close()
+// wake has the writer look for what there is to write. It never waits.
+func (c *conn) wake() {
+	if c.writing.ask() {
+		go c.writing.do(c.writer.run)
 	}
 }
 
-// send gives something to the writer, in order. It waits while the client does not read its answers.
-func (c *conn) send(o outgoing) {
-	select {
-	case c.control <- o:
-	case <-c.done:
+// wakeHere does the same, but where nobody writes the caller does.
+func (c *conn) wakeHere() {
+	if c.writing.ask() {
+		c.writing.do(c.writer.run)
 	}
+}
+
+// send gives something to the writer, in order, which a wake is to follow. It waits while the client does not read its
+// answers. It is for the reader.
+func (c *conn) send(o outgoing) {
+	c.mu.Lock()
+	for len(c.control) >= maxControl && !c.over {
+		room := make(chan struct{})
+		c.room = room
+		c.mu.Unlock()
+		c.wake()
+		<-room
+		c.mu.Lock()
+	}
+	if !c.over {
+		c.control = append(c.control, o)
+	}
+	c.mu.Unlock()
 }
 
 // expel ends the connection from outside; the first one counts.
 func (c *conn) expel(cl closing) {
-	select {
-	case c.ending <- cl:
-	default:
+	c.mu.Lock()
+	if c.ending == nil {
+		c.ending = &cl
+	}
+	c.mu.Unlock()
+	c.wake()
+}
+
+// serving returns the context of a message that is served, which ends with the connection.
+func (c *conn) serving() (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		cancel()
+	}
+	c.cancel = cancel
+	return ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.cancel = nil
+		cancel()
+	}
+}
+
+// end is called when nothing can be read any more, and waits until nothing is written any more either.
+func (c *conn) end(err error) {
+	if cl := closeOf(err); cl.code != 0 && !errors.Is(err, net.ErrClosed) {
+		c.send(outgoing{close: &cl})
+	} else {
+		c.mu.Lock()
+		c.gone = true
+		c.mu.Unlock()
+		_ = c.socket.Close() // wakes a writer that is stuck
+	}
+	c.wakeHere()
+	c.awaitOver()
+	if socket.IsProtocolError(err) {
+		c.socket.Drain()
+	}
+	_ = c.socket.Close()
+	if x := c.reader.session; x != nil {
+		x.Close()
+	}
+	c.countRegistered("")
+	c.h.givePlaceBack(c)
+}
+
+func (c *conn) awaitOver() {
+	done := make(chan struct{})
+	c.mu.Lock()
+	if c.over {
+		close(done)
+	} else {
+		c.done = done
+	}
+	c.mu.Unlock()
+	<-done
+}
+
+// writerEnded says that nothing is written any more.
+func (c *conn) writerEnded() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over, c.control = true, nil
+	if c.room != nil {
+		close(c.room)
+		c.room = nil
+	}
+	if c.done != nil {
+		close(c.done)
+	}
+	if c.cancel != nil { // what the reader waits for is of no use any more
+		c.cancel()
 	}
 }
 
 // countRegistered says that the connection has registered, in a role, or ended before.
 func (c *conn) countRegistered(role domain.Role) {
-	c.counted.Do(func() { c.h.registered(c, role) })
+	if c.counted.CompareAndSwap(false, true) {
+		c.h.registered(c, role)
+	}
 }

@@ -110,7 +110,6 @@ func New(cfg Config) *Handler {
 	h.stats.Roles, h.stats.Closed = map[domain.Role]int64{}, map[int]int64{}
 	h.upgrader = websocket.Upgrader{
 		HandshakeTimeout: h.cfg.RegisterTimeout,
-		ReadBufferSize:   1 << 10,        // clients send little, and there are many of them
 		WriteBufferPool:  new(sync.Pool), // never used: frames are written by the connection's own writer
 		Subprotocols:     []string{V1Batch, V1},
 		CheckOrigin:      h.cfg.Origins.Admit,
@@ -134,11 +133,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := newConn(h, upgraded, r)
 	h.add(c)
 	// The connection outlives the request, so that what the HTTP server keeps for one is freed.
-	ctx := context.WithoutCancel(r.Context())
-	go func() {
-		defer h.givePlaceBack(c)
-		c.run(ctx)
-	}()
+	go c.reader.run()
 }
 
 // takePlace counts a connection that is to be registered, unless there are too many. The place is taken before the

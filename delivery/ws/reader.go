@@ -17,37 +17,59 @@ import (
 // reader takes what the client sends, one message after the other.
 type reader struct {
 	*conn
-	rate    session.Window
-	session *session.Session // after registration
-	ended   bool             // the writer was asked to close
+	authorization string // the handshake's header, until the client has registered
+	rate          session.Window
+	session       *session.Session // after registration
+	ended         bool             // the writer was asked to close
 }
 
 var errTooLarge = errors.New("ws: the message is too large")
 
-// run reads until the client has closed or the transport is broken, which is the error it returns. After the
-// connection was asked to end it looks at nothing any more, but reads on, so that the client gets the close frame.
-func (r *reader) run(ctx context.Context) error {
+// run reads until the client has closed or the transport is broken, and ends the connection then. After the connection
+// was asked to end it looks at nothing any more, but reads on, so that the client gets the close frame.
+//
+// A stack that has grown while a message was served would stay large for as long as the client says nothing. So after a
+// message another goroutine reads on, and this one, when nobody is writing, writes the answers.
+func (r *reader) run() {
 	for {
-		kind, body, err := r.socket.NextReader()
-		if err != nil {
-			return err
-		}
-		r.hear()
-		if r.ended || r.closed.Load() {
+		text, err := r.next()
+		switch {
+		case err != nil:
+			r.conn.end(err)
+			return
+		case text == nil:
 			continue
 		}
-		text, err := readMessage(body, r.cfg.MaxMessageBytes)
-		switch {
-		case errors.Is(err, errTooLarge):
-			r.end(domain.CodeMessageTooLarge)
-		case err != nil:
-			return err
-		case kind != websocket.TextMessage:
-			r.end(delivery.CodeBadMessage)
-		default:
-			r.message(ctx, text)
-		}
+		r.serve(text)
+		go r.run()
+		r.wakeHere()
+		return
 	}
+}
+
+// next returns the next text message, nil when what came is not to be served.
+func (r *reader) next() ([]byte, error) {
+	kind, body, err := r.socket.NextReader()
+	if err != nil {
+		return nil, err
+	}
+	r.hear()
+	if r.ended || r.closed.Load() {
+		return nil, nil
+	}
+	text, err := readMessage(body, r.cfg.MaxMessageBytes)
+	switch {
+	case errors.Is(err, errTooLarge):
+		r.end(domain.CodeMessageTooLarge)
+	case err != nil:
+		return nil, err
+	case kind != websocket.TextMessage:
+		r.end(delivery.CodeBadMessage)
+	default:
+		return text, nil
+	}
+	r.wake()
+	return nil, nil
 }
 
 func readMessage(body io.Reader, limit int) ([]byte, error) {
@@ -58,13 +80,18 @@ func readMessage(body io.Reader, limit int) ([]byte, error) {
 	return text, err
 }
 
-// message serves a text message: one object, or with the batch subprotocol one a line.
-func (r *reader) message(ctx context.Context, text []byte) {
+// serve serves a text message: one object, or with the batch subprotocol one a line. A wake is to follow.
+func (r *reader) serve(text []byte) {
+	ctx, done := r.serving()
+	defer done()
 	lines := [][]byte{text}
 	if r.socket.Subprotocol() == V1Batch {
 		lines = bytes.Split(bytes.TrimRight(text, "\n"), []byte("\n"))
 	}
-	for _, line := range lines {
+	for i, line := range lines {
+		if i > 0 {
+			r.wake() // the answers do not wait for each other
+		}
 		if !r.rate.Allow(time.Now()) {
 			r.end(domain.CodeRateLimited)
 			return
@@ -74,14 +101,14 @@ func (r *reader) message(ctx context.Context, text []byte) {
 			r.end(delivery.CodeBadMessage)
 			return
 		}
-		r.serve(ctx, req)
+		r.request(ctx, req)
 		if r.ended {
 			return
 		}
 	}
 }
 
-func (r *reader) serve(ctx context.Context, req request) {
+func (r *reader) request(ctx context.Context, req request) {
 	switch {
 	case r.session == nil && req.Event == "register":
 		r.register(ctx, req)

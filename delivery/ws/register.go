@@ -30,7 +30,9 @@ func (r *reader) register(ctx context.Context, req request) {
 		r.end(domain.CodeForbidden)
 		return
 	}
-	x, err := r.cfg.Sessions.Open(ctx, user, r.remoteAddr, session.Start{LastSeq: reg.LastSeq, Log: reg.Log, Rooms: reg.Rooms})
+	x, err := r.cfg.Sessions.Open(ctx, user, r.remoteAddr, session.Start{
+		LastSeq: reg.LastSeq, Log: reg.Log, Rooms: reg.Rooms, Notify: r.wake,
+	})
 	if err != nil {
 		r.end(domain.CodeUnavailable)
 		return

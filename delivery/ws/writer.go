@@ -1,7 +1,6 @@
 package ws
 
 import (
-	"context"
 	"errors"
 	"os"
 	"time"
@@ -17,21 +16,22 @@ const (
 	pollFrames = 64
 )
 
-// writer writes all that a connection is told, and watches its times.
+// writer writes all that a connection is told, and watches its times. It is for one goroutine at a time.
 type writer struct {
 	*conn
 	wire    socket.Wire
 	session *session.Session // nil before the client has registered
-	wake    <-chan struct{}  // the session's Ready
 	first   bool             // what the session begins with comes before all other answers
 	closing *closing
 
-	registerBy, pingAt time.Time // zero: never
+	registerBy, pingAt time.Time   // zero: never
+	timer              *time.Timer // wakes; nil: not yet
+	wakesAt            time.Time   // when it does
 }
 
-func newWriter(c *conn) *writer {
+func newWriter(c *conn) writer {
 	now := time.Now()
-	return &writer{
+	return writer{
 		conn:       c,
 		wire:       socket.NewWire(c.socket.Subprotocol() == V1Batch),
 		registerBy: now.Add(c.cfg.RegisterTimeout),
@@ -39,59 +39,56 @@ func newWriter(c *conn) *writer {
 	}
 }
 
-// run gathers all there is, writes it at once, and waits when there is nothing more.
-func (w *writer) run(ctx context.Context) {
-	timer := time.NewTimer(w.cfg.RegisterTimeout)
-	defer timer.Stop()
+// run gathers all there is and writes it at once, until there is nothing more, and has the connection woken when
+// something is due.
+func (w *writer) run() {
+	if w.ended() {
+		return
+	}
 	for {
-		w.gather() //nolint:contextcheck // what is read for a session outlives the asking
+		w.gather()
 		if w.closing != nil {
 			w.finish()
+			break
+		}
+		if w.wire.Len() == 0 {
+			w.setTimer()
 			return
 		}
-		if w.wire.Len() > 0 {
-			if !w.flush() {
-				return
-			}
-			continue
-		}
-		timer.Reset(time.Until(w.nextTime()))
-		select {
-		case o := <-w.control:
-			w.take(o)
-		case cl := <-w.ending:
-			w.closing = &cl
-		case payload := <-w.pong:
-			w.wire.Pong(payload)
-		case <-w.wake:
-		case <-timer.C:
-		case <-w.gone:
-			return
-		case <-ctx.Done():
-			return
+		if !w.flush() {
+			break
 		}
 	}
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+	w.writerEnded()
+}
+
+func (w *writer) ended() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.over
+}
+
+// setTimer has the connection woken when the next thing is due, or before: things are put off more often than they are
+// done, and a timer that is too early costs less than one that is set each time.
+func (w *writer) setTimer() {
+	at, now := w.nextTime(), time.Now()
+	switch {
+	case w.timer == nil:
+		w.timer = time.AfterFunc(at.Sub(now), w.wakeHere)
+	case now.Before(w.wakesAt) && !at.Before(w.wakesAt):
+		return
+	default:
+		w.timer.Reset(at.Sub(now))
+	}
+	w.wakesAt = at
 }
 
 // gather puts what is to be told into the wire.
 func (w *writer) gather() {
-	for w.closing == nil && !w.first && w.wire.Len() < fullBuffer {
-		select {
-		case o := <-w.control:
-			w.take(o)
-			continue
-		case cl := <-w.ending:
-			w.closing = &cl
-			continue
-		case payload := <-w.pong:
-			w.wire.Pong(payload)
-			continue
-		case <-w.gone:
-			w.closing = &closing{}
-			continue
-		default:
-		}
-		break
+	for w.closing == nil && !w.first && w.wire.Len() < fullBuffer && w.takeNext() {
 	}
 	now := time.Now()
 	w.watchTimes(now)
@@ -100,12 +97,47 @@ func (w *writer) gather() {
 	}
 }
 
+// takeNext takes what others have given. It answers false when there was nothing.
+func (w *writer) takeNext() bool {
+	w.mu.Lock()
+	ending, ping, gone := w.conn.ending, w.conn.ping, w.gone
+	w.conn.ping = nil
+	var o outgoing
+	given := len(w.control) > 0
+	if given {
+		o = w.control[0]
+		w.control[0] = outgoing{}
+		if w.control = w.control[1:]; len(w.control) == 0 {
+			w.control = nil // an idle connection has none
+		}
+		if w.room != nil {
+			close(w.room)
+			w.room = nil
+		}
+	}
+	w.mu.Unlock()
+	if ping != nil {
+		w.wire.Pong([]byte(*ping))
+	}
+	if given {
+		w.take(o)
+	}
+	switch {
+	case w.closing != nil:
+	case ending != nil:
+		w.closing = ending
+	case gone:
+		w.closing = &closing{}
+	}
+	return given
+}
+
 func (w *writer) take(o outgoing) {
 	if o.line != nil {
 		w.wire.Text(o.line)
 	}
 	if o.session != nil {
-		w.session, w.wake, w.first = o.session, o.session.Ready(), true
+		w.session, w.first = o.session, true
 		w.registerBy = time.Time{}
 	}
 	if o.reply.Answered {
@@ -216,7 +248,7 @@ func (w *writer) flush() bool {
 
 // write writes the wire. A client that reads, however slowly, is not half open.
 func (w *writer) write(timeout time.Duration) (int, error) {
-	return w.socket.Write(w.wire.Bytes(), timeout, w.hear, w.gone)
+	return w.socket.Write(w.wire.Bytes(), timeout, w.hear, nil)
 }
 
 // finish writes what is left, and the close frame behind it, and lets the reader wait for the client's own.
