@@ -68,20 +68,16 @@ func (f *Feed) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 		endings                             []*string // as long as it has to be
 	)
 	for _, e := range events {
-		n, ok, err := Notify(e)
+		n, ended, ok, err := feedEntry(e)
 		if err != nil {
 			return err
 		}
 		if !ok {
 			continue
 		}
-		if len(n.Endings) > 0 {
-			encoded, err := encode(n.Endings)
-			if err != nil {
-				return fmt.Errorf("endings of seq %d: %w", n.Seq, err)
-			}
+		if ended != "" {
 			endings = append(endings, make([]*string, len(seqs)+1-len(endings))...)
-			endings[len(seqs)] = &encoded
+			endings[len(seqs)] = &ended
 		}
 		seqs, names, payloads, times = append(seqs, n.Seq), append(names, n.Event), append(payloads, string(n.Data)), append(times, n.At)
 		list := ""

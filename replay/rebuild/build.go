@@ -31,10 +31,15 @@ const (
 // errOutrun: the group moved on while the shadow caught up, by more than may be built while its checkpoint is held.
 var errOutrun = errors.New("the group moves on faster than what is rebuilt can follow")
 
+// ahead is how many segments may be read, decoded and derived ahead of the one that is written.
+const ahead = 2
+
 // segment is what one transaction takes: the models' events among all of them up to a seq.
 type segment struct {
 	events []projections.Event
 	upTo   int64
+	rows   projections.Rows // what the events leave, where that could be derived ahead; else nil
+	err    error            // why the event at upTo+1 can't be read, if it can't
 }
 
 // catchUp brings the shadow close to its group.
@@ -73,7 +78,7 @@ func (r *run) groupPosition(ctx context.Context) (position int64, err error) {
 	return max(position, r.floor), nil
 }
 
-// build brings the shadow to a seq, in transactions of its own, while the next events are read ahead.
+// build brings the shadow to a seq, in transactions of its own, while the next events are read, decoded and derived ahead.
 func (r *run) build(ctx context.Context, upTo int64) error {
 	if upTo <= r.position {
 		return nil
@@ -83,25 +88,32 @@ func (r *run) build(ctx context.Context, upTo int64) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	after := r.position
-	segments := make(chan segment, 2)
+	segments := make(chan chan segment, ahead) // each gives one, so that they come in order
 	read := make(chan error, 1)
 	go func() {
 		defer close(segments)
 		read <- r.read(ctx, after, upTo, func(s segment) error {
+			made := make(chan segment, 1)
+			go func() { made <- r.derive(s) }()
 			select {
-			case segments <- s:
+			case segments <- made:
 				return nil
 			case <-ctx.Done():
+				<-made
 				return ctx.Err()
 			}
 		})
 	}()
 	var err error
-	for s := range segments {
+	for made := range segments {
+		s := <-made
 		if err != nil {
 			continue // only until the reader has heard of it
 		}
-		if err = r.keep(ctx, s); err != nil {
+		if err = r.keep(ctx, s); err == nil {
+			err = s.err
+		}
+		if err != nil {
 			stop()
 		}
 	}
@@ -111,11 +123,43 @@ func (r *run) build(ctx context.Context, upTo int64) error {
 	return err
 }
 
-// keep projects a segment and commits it with the position. One that fails is tried again by halves, so that what is
+// derive decodes a segment and, where the model can, derives what is to be written. It knows nothing of the database and is
+// safe for concurrent use.
+func (r *run) derive(s segment) segment {
+	s = decode(s)
+	if r.bulk != nil {
+		// Where that fails the events are projected one by one in the end, and the one that can't be is named.
+		_ = unpanicked(func() (err error) {
+			s.rows, err = r.bulk.Derive(s.events)
+			return err
+		})
+	}
+	return s
+}
+
+// decode reads what the events of a segment say, up to the first that can't be read.
+func decode(s segment) segment {
+	for i := range s.events {
+		e := &s.events[i]
+		body, err := domain.Decode(e.Type, e.Data)
+		if err != nil {
+			s.err = fmt.Errorf("the event at seq %d can't be read; what is before it is kept: %w", e.Seq, err)
+			s.events, s.upTo = s.events[:i], e.Seq-1
+			break
+		}
+		e.Body = body
+	}
+	return s
+}
+
+// keep writes a segment and commits it with the position. One that fails is projected, and then by halves, so that what is
 // before the event that fails is kept and the error names it.
 func (r *run) keep(ctx context.Context, s segment) error {
+	if s.upTo == r.position {
+		return nil
+	}
 	err := r.inTx(ctx, func(tx pgx.Tx) error {
-		if err := r.project(ctx, tx, s.events); err != nil {
+		if err := r.write(ctx, tx, s); err != nil {
 			return err
 		}
 		return r.move(ctx, tx, s.upTo)
@@ -128,33 +172,50 @@ func (r *run) keep(ctx context.Context, s segment) error {
 		return nil
 	case ctx.Err() != nil, r.writer.Conn().IsClosed(), isOutside(err), len(s.events) == 0:
 		return fmt.Errorf("build up to seq %d: %w", s.upTo, err)
+	case s.rows != nil:
+		return r.keep(ctx, segment{events: s.events, upTo: s.upTo})
 	case len(s.events) == 1:
 		e := s.events[0]
 		return fmt.Errorf("the event at seq %d, %s of %s, can't be handled; what is before it is kept: %w", e.Seq, e.Type, e.Stream, err)
 	}
 	half := len(s.events) / 2
-	if err := r.keep(ctx, segment{s.events[:half], s.events[half-1].Seq}); err != nil {
+	if err := r.keep(ctx, segment{events: s.events[:half], upTo: s.events[half-1].Seq}); err != nil {
 		return err
 	}
-	return r.keep(ctx, segment{s.events[half:], s.upTo})
+	return r.keep(ctx, segment{events: s.events[half:], upTo: s.upTo})
+}
+
+// write writes what a segment's events leave.
+func (r *run) write(ctx context.Context, tx pgx.Tx, s segment) error {
+	if s.rows != nil {
+		return s.rows.Write(ctx, tx)
+	}
+	return r.project(ctx, tx, s.events)
 }
 
 // project hands events to the models.
-func (r *run) project(ctx context.Context, tx pgx.Tx, events []projections.Event) (err error) {
+func (r *run) project(ctx context.Context, tx pgx.Tx, events []projections.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	return unpanicked(func() error {
+		for _, m := range r.models {
+			if err := m.Project(ctx, tx, events); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// unpanicked does something that may panic.
+func unpanicked(do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	if len(events) == 0 {
-		return nil
-	}
-	for _, m := range r.models {
-		if err := m.Project(ctx, tx, events); err != nil {
-			return err
-		}
-	}
-	return nil
+	return do()
 }
 
 // move keeps the position in the rebuild's row; r.position follows when that is committed.
@@ -169,8 +230,8 @@ func (r *run) move(ctx context.Context, tx pgx.Tx, to int64) error {
 	return nil
 }
 
-// read gives the events in (after, upTo] as segments. Events of streams that no model is derived from are read, so that a
-// gap in the log is found, and passed by undecoded.
+// read gives the events in (after, upTo] as segments that are not decoded. Events of streams that no model is derived from
+// are read, so that a gap in the log is found, and passed by.
 func (r *run) read(ctx context.Context, after, upTo int64, each func(segment) error) error {
 	var s segment
 	bytes, start, last := 0, after, after
@@ -186,11 +247,7 @@ func (r *run) read(ctx context.Context, after, upTo int64, each func(segment) er
 	err := r.store.Scan(ctx, after, upTo, func(e eventstore.Recorded) error {
 		if r.streams == nil || r.streams[e.Stream.Type] {
 			e.Data, e.Meta = slices.Clone(e.Data), slices.Clone(e.Meta)
-			body, err := domain.Decode(e.Type, e.Data)
-			if err != nil {
-				return fmt.Errorf("the event at seq %d can't be read; what is before it is kept: %w", e.Seq, err)
-			}
-			s.events = append(s.events, projections.Event{Recorded: e, Body: body})
+			s.events = append(s.events, projections.Event{Recorded: e})
 			bytes += len(e.Data) + len(e.Meta)
 		}
 		last = e.Seq

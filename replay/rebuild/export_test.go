@@ -18,7 +18,8 @@ func Statements() map[string]string {
 		"sqlFloor": sqlFloor, "sqlPosition": sqlPosition, "sqlHold": sqlHold, "sqlPositions": sqlPositions, "sqlHint": sqlHint,
 		"sqlLockTimeout": sqlLockTimeout, "sqlSessionLockTimeout": sqlSessionLockTimeout, "sqlHolders": sqlHolders,
 		"sqlShape": sqlShape, "sqlMakeTable": sqlMakeTable, "sqlGrants": sqlGrants, "sqlMissingIndexes": sqlMissingIndexes,
-		"sqlMissingPartitions": sqlMissingPartitions, "sqlPartitions": sqlPartitions, "sqlKey": sqlKey,
+		"sqlMissingPartitions": sqlMissingPartitions, "sqlPartitions": sqlPartitions, "sqlKey": sqlKey, "sqlHashed": sqlHashed,
+		"sqlSummary":  fmt.Sprintf(sqlSummary, "notification_channels", "t.channel, t.seq", "seq > 5"),
 		"sqlVerdicts": fmt.Sprintf(sqlVerdicts, digests[:4]...), "sqlDifferences": fmt.Sprintf(sqlDifferences, digests...),
 	}
 }

@@ -109,7 +109,8 @@ ORDER BY 1 LIMIT 5`
 )
 
 // What a table is like, as lines: two tables with the same are alike in all that readers, writers and operators can
-// tell. $1 is the schema and $2 the table; $3 says whether the indexes that are made last count.
+// tell. $1 is the schema and $2 the table; $3 says whether the indexes that are made last count, and $4 whether those are
+// all indexes, with the constraints that they are for.
 const sqlShape = `
 WITH t AS (
 	SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
@@ -129,11 +130,12 @@ SELECT line FROM (
 	LEFT JOIN pg_attrdef d ON d.adrelid = t.oid AND d.adnum = a.attnum
 	UNION ALL
 	SELECT format('constraint %s %s', k.conname, pg_get_constraintdef(k.oid)) FROM t JOIN pg_constraint k ON k.conrelid = t.oid
+	WHERE $3::boolean OR NOT $4::boolean OR k.contype NOT IN ('p', 'u', 'x')
 	UNION ALL
 	SELECT format('index %s%s %s options %s tablespace %s', CASE WHEN i.indisunique THEN 'unique ' END, x.relname,
 		substr(pg_get_indexdef(x.oid), strpos(pg_get_indexdef(x.oid), ' USING ')), array_to_string(x.reloptions, ' '), x.reltablespace)
 	FROM t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class x ON x.oid = i.indexrelid
-	WHERE $3::boolean OR i.indisunique OR t.relkind = 'p' OR EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.oid)
+	WHERE $3::boolean OR NOT $4::boolean AND (i.indisunique OR t.relkind = 'p' OR EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.oid))
 	UNION ALL
 	SELECT format('grant %s to %s%s', g.privilege_type, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee)::text END,
 		CASE WHEN g.is_grantable THEN ' with grant option' END)
@@ -144,8 +146,8 @@ SELECT line FROM (
 	FROM t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped, aclexplode(a.attacl) g
 ) AS found(line) ORDER BY line`
 
-// The statements that make in schema $2 a table like table $3 of schema $1, with its constraints and unique indexes. A
-// partition becomes one of the table in schema $2 that is named as its parent is.
+// The statements that make in schema $2 a table like table $3 of schema $1, with its constraints and unique indexes unless
+// $4 says that all indexes are made last. A partition becomes one of the table in schema $2 that is named as its parent is.
 const sqlMakeTable = `
 WITH t AS (
 	SELECT c.*, format('%I.%I', n.nspname, c.relname) AS live, format('%I.%I', $2::text, c.relname) AS shadow
@@ -166,17 +168,17 @@ SELECT statement FROM (
 	FROM t, options
 	UNION ALL
 	SELECT 2, k.conname, format('ALTER TABLE %s ADD CONSTRAINT %I %s', t.shadow, k.conname, pg_get_constraintdef(k.oid))
-	FROM t JOIN pg_constraint k ON k.conrelid = t.oid WHERE k.contype IN ('p', 'u', 'x') AND NOT t.relispartition
+	FROM t JOIN pg_constraint k ON k.conrelid = t.oid WHERE k.contype IN ('p', 'u', 'x') AND NOT t.relispartition AND NOT $4::boolean
 	UNION ALL
 	SELECT 3, x.relname, format('ALTER INDEX %I.%I SET (%s)', $2::text, x.relname,
 		(SELECT string_agg(format('%I = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ') FROM unnest(x.reloptions) o))
 	FROM t JOIN pg_constraint k ON k.conrelid = t.oid JOIN pg_class x ON x.oid = k.conindid
-	WHERE x.reloptions IS NOT NULL AND k.contype IN ('p', 'u', 'x') AND NOT t.relispartition
+	WHERE x.reloptions IS NOT NULL AND k.contype IN ('p', 'u', 'x') AND NOT t.relispartition AND NOT $4::boolean
 	UNION ALL
 	SELECT 4, x.relname, format('CREATE %s INDEX %I ON %s%s', CASE WHEN i.indisunique THEN 'UNIQUE' END, x.relname, t.shadow,
 		substr(pg_get_indexdef(x.oid), strpos(pg_get_indexdef(x.oid), ' USING ')))
 	FROM t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class x ON x.oid = i.indexrelid
-	WHERE (i.indisunique OR t.relkind = 'p') AND NOT t.relispartition AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.oid)
+	WHERE (i.indisunique OR t.relkind = 'p') AND NOT t.relispartition AND NOT $4::boolean AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.oid)
 	UNION ALL
 	SELECT 5, a.attname, format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', t.shadow, a.attname, a.attstattarget)
 	FROM t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE a.attstattarget >= 0
@@ -214,15 +216,20 @@ SELECT statement FROM (
 ) AS made(step, statement) WHERE EXISTS (SELECT FROM differ) ORDER BY step, statement`
 
 // The indexes of table $3 in schema $1 that the one in schema $2 has not yet: those that are made when its rows are
-// there, which takes a fraction of keeping them up meanwhile and leaves the table smaller.
+// there, which takes a fraction of keeping them up meanwhile and leaves the table smaller. $4 says whether those are all
+// indexes, with the constraints that they are for. One on a partitioned table takes in those that its partitions have.
 const sqlMissingIndexes = `
 SELECT coalesce((SELECT spcname FROM pg_tablespace WHERE oid = x.reltablespace), ''),
-	format('CREATE INDEX %I ON %I.%I%s', x.relname, $2::text, t.relname,
+	CASE WHEN k.oid IS NULL THEN format('CREATE %s INDEX %I ON %I.%I%s', CASE WHEN i.indisunique THEN 'UNIQUE' END, x.relname, $2::text, t.relname,
 		substr(pg_get_indexdef(x.oid), strpos(pg_get_indexdef(x.oid), ' USING ')))
+	ELSE format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', $2::text, t.relname, k.conname, pg_get_constraintdef(k.oid))
+		|| CASE WHEN x.reloptions IS NULL THEN '' ELSE format('; ALTER INDEX %I.%I SET (%s)', $2::text, x.relname,
+			(SELECT string_agg(format('%I = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ') FROM unnest(x.reloptions) o)) END
+	END
 FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace
 JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class x ON x.oid = i.indexrelid
-WHERE n.nspname = $1 AND t.relname = $3 AND t.relkind = 'r' AND NOT i.indisunique
-	AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.oid)
+LEFT JOIN pg_constraint k ON k.conindid = x.oid AND k.conrelid = t.oid AND k.contype IN ('p', 'u', 'x')
+WHERE n.nspname = $1 AND t.relname = $3 AND ($4::boolean OR t.relkind = 'r' AND NOT i.indisunique AND k.oid IS NULL)
 	AND NOT EXISTS (SELECT FROM pg_class o JOIN pg_namespace s ON s.oid = o.relnamespace WHERE s.nspname = $2 AND o.relname = x.relname)
 ORDER BY x.relname`
 
@@ -239,6 +246,16 @@ const sqlPartitions = `
 SELECT c.relname::text FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace
 JOIN pg_inherits i ON i.inhparent = t.oid JOIN pg_class c ON c.oid = i.inhrelid
 WHERE n.nspname = $1 AND t.relname = $2 ORDER BY c.relname`
+
+// How the rows of table $2 in schema $1 are hashed: each column as it is, or as its text where equal values of its type may
+// look different or it has no hash. hash_record_extended takes all of them.
+const sqlHashed = `
+SELECT string_agg(CASE
+	WHEN a.atttypid = ANY ('{bool, int2, int4, int8, oid, uuid, date, timestamp, timestamptz}'::regtype[]) THEN format('t.%I', a.attname)
+	WHEN a.atttypid = ANY ('{text, varchar, json, jsonb, text[]}'::regtype[]) THEN format('t.%I::text COLLATE "C"', a.attname)
+	ELSE format('ROW(t.%I)::text COLLATE "C"', a.attname) END, ', ' ORDER BY a.attnum)
+FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace
+JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE n.nspname = $1 AND t.relname = $2`
 
 // The columns of the primary key, and how many rows the table is thought to have, its partitions included.
 const sqlKey = `

@@ -150,6 +150,9 @@ func Run(ctx context.Context, databaseURL string, models []projections.ReadModel
 	for _, m := range models {
 		r.models = append(r.models, m.New(pool))
 	}
+	if len(r.models) == 1 {
+		r.bulk, _ = r.models[0].(projections.Bulk)
+	}
 	started := time.Now()
 	err = r.all(ctx)
 	r.result.Took = time.Since(started)
@@ -169,7 +172,8 @@ type run struct {
 	group   string
 	tables  []string
 	models  []projections.Model
-	streams map[string]bool // types of stream that the models are derived from; nil: all
+	bulk    projections.Bulk // the only model, if its rows can be derived ahead; else nil
+	streams map[string]bool  // types of stream that the models are derived from; nil: all
 	pool    *pgxpool.Pool
 	writer  *pgxpool.Conn // all that is written, and the locks that keep others away
 	store   *eventstore.Store

@@ -54,7 +54,7 @@ func (r *run) goOn(ctx context.Context, head int64) (whyNot string, err error) {
 	case position > head:
 		return fmt.Sprintf("the group was put back to seq %d, before what is built", head), nil
 	}
-	differs, err := r.shapesDiffer(ctx, false)
+	differs, err := r.shapesDiffer(ctx, r.writer, false)
 	if err != nil || differs != "" {
 		return differs, err
 	}
@@ -95,7 +95,7 @@ func (r *run) make(ctx context.Context) error {
 		return fmt.Errorf("make schema %s: %w", r.shadow, err)
 	}
 	r.position = r.floor
-	differs, err := r.shapesDiffer(ctx, false)
+	differs, err := r.shapesDiffer(ctx, r.writer, false)
 	if err == nil && differs != "" {
 		err = errors.New(differs)
 	}
@@ -119,7 +119,11 @@ func (r *run) drop(ctx context.Context) error {
 
 func (r *run) makeTable(ctx context.Context, tx pgx.Tx, table string) error {
 	for _, query := range []string{sqlMakeTable, sqlGrants} {
-		statements, err := names(ctx, tx, query, r.live, r.shadow, table)
+		args := []any{r.live, r.shadow, table}
+		if query == sqlMakeTable {
+			args = append(args, r.indexesLast())
+		}
+		statements, err := names(ctx, tx, query, args...)
 		if err != nil {
 			return err
 		}
@@ -147,29 +151,20 @@ func (r *run) addPartitions(ctx context.Context, tx pgx.Tx, table string) error 
 	return nil
 }
 
+// indexesLast: every index is made when the rows are there, constraints included. Who writes the rows needs none of them.
+func (r *run) indexesLast() bool { return r.bulk != nil }
+
 // finish makes what is made last: indexes over the rows that are there, and statistics, so that the first statements
 // after the swap are planned as well as those before.
 func (r *run) finish(ctx context.Context) error {
 	for _, table := range r.tables {
-		rows, err := r.writer.Query(ctx, sqlMissingIndexes, r.live, r.shadow, table)
+		partitions, err := names(ctx, r.writer, sqlPartitions, r.shadow, table)
 		if err != nil {
-			return fmt.Errorf("look for the indexes of %s: %w", table, err)
+			return fmt.Errorf("look for the partitions of %s: %w", table, err)
 		}
-		type index struct{ Tablespace, Statement string }
-		missing, err := pgx.CollectRows(rows, pgx.RowToStructByPos[index])
-		if err != nil {
-			return fmt.Errorf("look for the indexes of %s: %w", table, err)
-		}
-		for _, i := range missing {
-			err := r.inTx(ctx, func(tx pgx.Tx) error {
-				if _, err := tx.Exec(ctx, sqlTablespace, i.Tablespace); err != nil {
-					return err
-				}
-				_, err := tx.Exec(ctx, i.Statement)
+		for _, t := range append(partitions, table) { // a transaction each: an interruption costs little
+			if err := r.makeIndexes(ctx, t); err != nil {
 				return err
-			})
-			if err != nil {
-				return fmt.Errorf("%s: %w", i.Statement, err)
 			}
 		}
 		if _, err := r.writer.Exec(ctx, "ANALYZE "+r.shadowTable(table)); err != nil {
@@ -179,18 +174,39 @@ func (r *run) finish(ctx context.Context) error {
 	return nil
 }
 
-// shapesDiffer says in what the shadow is not like the live tables, "" if in nothing.
-func (r *run) shapesDiffer(ctx context.Context, indexes bool) (string, error) {
-	return shapesDiffer(ctx, r.writer, r.place, r.tables, indexes)
+func (r *run) makeIndexes(ctx context.Context, table string) error {
+	rows, err := r.writer.Query(ctx, sqlMissingIndexes, r.live, r.shadow, table, r.indexesLast())
+	if err != nil {
+		return fmt.Errorf("look for the indexes of %s: %w", table, err)
+	}
+	type index struct{ Tablespace, Statement string }
+	missing, err := pgx.CollectRows(rows, pgx.RowToStructByPos[index])
+	if err != nil {
+		return fmt.Errorf("look for the indexes of %s: %w", table, err)
+	}
+	for _, i := range missing {
+		err := r.inTx(ctx, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, sqlTablespace, i.Tablespace); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, i.Statement)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", i.Statement, err)
+		}
+	}
+	return nil
 }
 
-func shapesDiffer(ctx context.Context, db querier, p place, tables []string, indexes bool) (string, error) {
-	for _, table := range tables {
-		live, err := names(ctx, db, sqlShape, p.live, table, indexes)
+// shapesDiffer says in what the shadow is not like the live tables, "" if in nothing.
+func (r *run) shapesDiffer(ctx context.Context, db querier, indexes bool) (string, error) {
+	for _, table := range r.tables {
+		live, err := names(ctx, db, sqlShape, r.live, table, indexes, r.indexesLast())
 		if err != nil {
 			return "", fmt.Errorf("describe %s: %w", table, err)
 		}
-		shadow, err := names(ctx, db, sqlShape, p.shadow, table, indexes)
+		shadow, err := names(ctx, db, sqlShape, r.shadow, table, indexes, r.indexesLast())
 		if err != nil {
 			return "", fmt.Errorf("describe %s: %w", table, err)
 		}

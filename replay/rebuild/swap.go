@@ -149,7 +149,10 @@ func (r *run) catchUpIn(ctx context.Context, tx pgx.Tx, upTo int64) error {
 	if upTo == r.position {
 		return nil
 	}
-	err := r.read(ctx, r.position, upTo, func(s segment) error { return r.project(ctx, tx, s.events) })
+	err := r.read(ctx, r.position, upTo, func(s segment) error {
+		s = decode(s)
+		return errors.Join(r.project(ctx, tx, s.events), s.err)
+	})
 	if err == nil {
 		err = r.move(ctx, tx, upTo)
 	}
@@ -175,7 +178,7 @@ func (r *run) lockLive(ctx context.Context, tx pgx.Tx) error {
 
 // exchange replaces the live tables. They are locked.
 func (r *run) exchange(ctx context.Context, tx pgx.Tx) error {
-	differs, err := shapesDiffer(ctx, tx, r.place, r.tables, true)
+	differs, err := r.shapesDiffer(ctx, tx, true)
 	if err != nil {
 		return err
 	}
