@@ -22,7 +22,7 @@ const (
 	youngEvents, oldEvents = 50_000, 5 * million
 	keptNotifications      = million // the newest; what is older, retention has dropped
 
-	ageRounds  = 7
+	ageRounds  = 5
 	ageWriters = 64
 	ageAppends = 80 // of each writer a round: enough for a p99, and a young log stays young
 
@@ -132,8 +132,13 @@ func (l *agedLog) open(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	l.random = rand.New(rand.NewPCG(1, 2))
-	if _, err := fillAndSay(ctx, out, l.pool, l.events); err != nil {
+	if _, err := fillAndSay(ctx, out, l.pool, min(l.events, million)); err != nil {
 		return err
+	}
+	if l.events > million {
+		if err := multiply(ctx, out, l.pool, int(l.events/million)); err != nil {
+			return err
+		}
 	}
 	// What a log that grew over months has behind it, one that was written in a minute has not.
 	_, err = l.pool.Exec(ctx, `VACUUM (ANALYZE) events, streams, log_head`, pgx.QueryExecModeSimpleProtocol)

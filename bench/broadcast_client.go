@@ -19,6 +19,7 @@ type client struct {
 	stride int         // from the number of one event to that of the next; 0: 1
 	rest   []byte      // of the message, what is not read yet
 
+	came          int    // of the events that expectEach waits for
 	question      []byte // what it says when it is connected; empty: nothing
 	shaken, asked bool   // its handshake is over, its question is sent
 	held          []byte // what it has read of a message that is not whole yet
@@ -111,4 +112,20 @@ func (c *client) until(done func() bool) error {
 // expect reads all events up to a number, each once and in order.
 func (c *client) expect(last int) error {
 	return c.until(func() bool { return c.last == last })
+}
+
+// expectEach reads these events, each once and in order, and no others, and calls took for each.
+func (c *client) expectEach(events []int, took func(n int)) error {
+	for c.came < len(events) {
+		got, err := c.event()
+		if err != nil {
+			return err
+		}
+		if want := events[c.came]; got != want {
+			return fmt.Errorf("event %d came where %d should", got, want)
+		}
+		took(got)
+		c.came++
+	}
+	return nil
 }

@@ -144,5 +144,6 @@ func closeWorkshop() {
 	defer workshop.Unlock()
 	if workshop.dir != "" {
 		_ = os.RemoveAll(workshop.dir)
+		workshop.dir = ""
 	}
 }

@@ -89,18 +89,7 @@ func targetedOneRound(ctx context.Context, s *server) (latencies []time.Duration
 		took[i] = make([]time.Duration, 0, len(own[i]))
 	}
 	err = clients.while(ctx, func(ctx context.Context) error { return s.publish(ctx, plan) }, func(c *client) error {
-		for mine := own[c.user]; len(took[c.user]) < len(mine); {
-			want := mine[len(took[c.user])]
-			got, err := c.event()
-			if err != nil {
-				return err
-			}
-			if got != want {
-				return fmt.Errorf("event %d came where %d should", got, want)
-			}
-			took[c.user] = append(took[c.user], time.Since(plan.Due(got)))
-		}
-		return nil
+		return c.expectEach(own[c.user], func(n int) { took[c.user] = append(took[c.user], time.Since(plan.Due(n))) })
 	})
 	if err != nil {
 		return nil, 0, err
