@@ -28,10 +28,10 @@ import (
 type Feed interface {
 	// Tail returns up to limit notifications of any channel with seq > after.
 	Tail(ctx context.Context, after int64, limit int) (projections.Page, error)
-	// ReadChannels returns up to limit notifications with seq > after that one of the channels carries.
-	// Each names at least those of the channels that carry it. ErrExpired, judged in the snapshot that was
-	// read, if retention has dropped notifications after the cursor.
-	ReadChannels(ctx context.Context, channels []string, after int64, limit int) (projections.Page, error)
+	// Read returns a page for each reading: up to Limit notifications with seq > After that one of the channels
+	// carries. Each names at least those of the channels that carry it. A page is Expired, judged in the snapshot
+	// that was read, if retention has dropped notifications after the cursor.
+	Read(ctx context.Context, readings []projections.Reading) ([]projections.Page, error)
 	// Bounds returns what the log holds now.
 	Bounds(ctx context.Context) (projections.Bounds, error)
 }
@@ -54,7 +54,8 @@ type Config struct {
 	RingBytes  int
 	// QueueFrames bounds what waits for one live subscription. Default 256.
 	QueueFrames int
-	// Readers is how many readings of the feed for catching up run at once. Default 4.
+	// Readers is how many readings of the feed for catching up run at once; each is for all who wait by then, within
+	// bounds. Default 4.
 	Readers int
 	// ReadTimeout bounds a subscription's reading of a page, the wait for its turn included. Default 30 s.
 	ReadTimeout time.Duration
@@ -91,7 +92,7 @@ type Hub struct {
 	counters counters
 	ready    chan struct{} // closed when the ring holds what the log held at the start
 	fault    atomic.Pointer[error]
-	reads    readings
+	reads    *readings
 	fillers  fillers
 	bounds   boundsCache
 
@@ -113,7 +114,6 @@ func New(cfg Config) *Hub {
 	h := &Hub{
 		cfg:      cfg,
 		ready:    make(chan struct{}),
-		reads:    newReadings(cfg.Readers),
 		fillers:  fillers{cancels: map[*Subscription]context.CancelFunc{}},
 		bounds:   newBoundsCache(),
 		ring:     ring{maxFrames: cfg.RingFrames, maxBytes: cfg.RingBytes},
@@ -121,6 +121,7 @@ func New(cfg Config) *Hub {
 		channels: map[string]map[*Subscription]struct{}{},
 		waiting:  map[*Subscription]struct{}{},
 	}
+	h.reads = newReadings(cfg, h.encode)
 	h.position.Store(-1)
 	return h
 }
@@ -143,6 +144,7 @@ func (h *Hub) Err() error {
 // Run tails the log until ctx ends, then returns nil. It survives faults of the feed: it logs them, waits and
 // reads on from the same place. Subscriptions that catch up are read for until then too.
 func (h *Hub) Run(ctx context.Context) error {
+	defer h.reads.end()
 	defer h.fillers.end()
 	poll := time.NewTicker(h.cfg.PollInterval)
 	defer poll.Stop()

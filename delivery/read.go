@@ -2,10 +2,7 @@ package delivery
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strconv"
-	"strings"
+	"math"
 	"sync"
 
 	"github.com/orderlog/orderlog/projections"
@@ -40,19 +37,55 @@ func (h *Hub) read(ctx context.Context, set channelSet, after int64, limit int) 
 	if page, ok := h.readRing(set, after, limit); ok {
 		return page, true, nil
 	}
-	page, err := h.readFeed(ctx, set.names(), after, limit)
+	found, saved, err := h.reads.read(ctx, set.names(), after, h.Position(), limit)
 	if err != nil {
 		return Page{}, false, err
 	}
-	// The page may be shared with others, and a channel may count from a later seq than the cursor.
-	kept := make([]*Frame, 0, len(page.Frames))
-	for _, f := range page.Frames {
-		if set.wants(f) {
-			kept = append(kept, f)
+	if saved {
+		h.counters.shared.Add(1)
+	}
+	return merge(found, set, after, limit), false, nil
+}
+
+// merge makes a page of several, which begin after the same seq. It is complete as far as each of them is. Channels may
+// count from a later seq, so not all that was found is wanted.
+func merge(found []Page, set channelSet, after int64, limit int) Page {
+	page := Page{Position: math.MaxInt64}
+	size := 0
+	for _, p := range found {
+		page.More = page.More || p.More || p.Position != found[0].Position
+		page.Position = min(page.Position, p.Position)
+		size += len(p.Frames)
+	}
+	later := false
+	for _, from := range set {
+		later = later || from > after
+	}
+	page.Frames = make([]*Frame, 0, min(size, limit))
+	for {
+		var next *Frame
+		for _, p := range found {
+			if len(p.Frames) > 0 && (next == nil || p.Frames[0].Seq < next.Seq) {
+				next = p.Frames[0]
+			}
+		}
+		if next == nil || next.Seq > page.Position {
+			return page
+		}
+		for i, p := range found { // a frame may be in several
+			if len(p.Frames) > 0 && p.Frames[0].Seq == next.Seq {
+				found[i].Frames = p.Frames[1:]
+			}
+		}
+		if later && !set.wants(next) {
+			continue
+		}
+		page.Frames = append(page.Frames, next)
+		if len(page.Frames) == limit {
+			page.Position, page.More = next.Seq, true
+			return page
 		}
 	}
-	page.Frames = kept
-	return page, false, nil
 }
 
 // readRing answers false when the ring does not reach back to after, or not up to it: a cursor may be ahead.
@@ -95,88 +128,3 @@ func (h *Hub) readRing(set channelSet, after int64, limit int) (Page, bool) {
 const chunkFrames = 512
 
 var chunks = sync.Pool{New: func() any { return new([chunkFrames]*Frame) }}
-
-// readings bounds the readings of the feed and shares those that are the same.
-type readings struct {
-	slots chan struct{}
-
-	mu      *sync.Mutex
-	flights map[string]*flight
-}
-
-type flight struct {
-	done chan struct{}
-	page Page
-	err  error
-}
-
-func newReadings(slots int) readings {
-	return readings{slots: make(chan struct{}, slots), mu: new(sync.Mutex), flights: map[string]*flight{}}
-}
-
-// readFeed reads a page of the feed, or waits for one that is being read for another with the same cursor and
-// channels. The frames are shared, and so is the slice.
-func (h *Hub) readFeed(ctx context.Context, channels []string, after int64, limit int) (Page, error) {
-	key := strconv.FormatInt(after, 10) + "\x00" + strconv.Itoa(limit) + "\x00" + strings.Join(channels, "\x00")
-	for {
-		h.reads.mu.Lock()
-		f, shared := h.reads.flights[key]
-		if !shared {
-			f = &flight{done: make(chan struct{}), err: errReadAbandoned}
-			h.reads.flights[key] = f
-		}
-		h.reads.mu.Unlock()
-		if !shared {
-			h.fly(ctx, key, f, channels, after, limit)
-			return f.page, f.err
-		}
-		select {
-		case <-ctx.Done():
-			return Page{}, ctx.Err()
-		case <-f.done:
-		}
-		if errors.Is(f.err, errReadAbandoned) {
-			continue // the one who read went away; we did not
-		}
-		h.counters.shared.Add(1)
-		return f.page, f.err
-	}
-}
-
-var errReadAbandoned = errors.New("the reading was given up")
-
-// fly reads for itself and for all who wait.
-func (h *Hub) fly(ctx context.Context, key string, f *flight, channels []string, after int64, limit int) {
-	defer func() {
-		h.reads.mu.Lock()
-		delete(h.reads.flights, key)
-		h.reads.mu.Unlock()
-		close(f.done)
-	}()
-	select {
-	case <-ctx.Done():
-		f.err = fmt.Errorf("%w: %w", errReadAbandoned, ctx.Err())
-		return
-	case h.reads.slots <- struct{}{}:
-		defer func() { <-h.reads.slots }()
-	}
-	f.page, f.err = h.readPage(ctx, channels, after, limit)
-	if f.err != nil && ctx.Err() != nil {
-		f.err = fmt.Errorf("%w: %w", errReadAbandoned, ctx.Err())
-	}
-}
-
-func (h *Hub) readPage(ctx context.Context, channels []string, after int64, limit int) (Page, error) {
-	page, err := h.cfg.Feed.ReadChannels(ctx, channels, after, limit)
-	if err != nil {
-		return Page{}, fmt.Errorf("read the notification log of %d channels after %d: %w", len(channels), after, err)
-	}
-	if err := checkPage(page, after); err != nil {
-		return Page{}, err
-	}
-	frames, err := h.encode(page.Items)
-	if err != nil {
-		return Page{}, err
-	}
-	return Page{Frames: frames, Position: page.Position, More: page.More}, nil
-}

@@ -104,7 +104,7 @@ func (f *Feed) Head() int64 {
 	return f.head
 }
 
-// Reads is how often channels were read.
+// Reads is how often channels were read, for however many readings.
 func (f *Feed) Reads() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -121,7 +121,7 @@ func (f *Feed) BoundsReads() int {
 // OnTail has a function called by each Tail; its error is Tail's.
 func (f *Feed) OnTail(call func() error) { f.mu.Lock(); defer f.mu.Unlock(); f.onTail = call }
 
-// OnRead has a function called by each ReadChannels, which has its page already; its error is that of ReadChannels.
+// OnRead has a function called by each Read, which has its pages already; its error is that of Read.
 func (f *Feed) OnRead(call func() error) { f.mu.Lock(); defer f.mu.Unlock(); f.onRead = call }
 
 // OnBounds has a function called by each Bounds, before it looks.
@@ -142,24 +142,28 @@ func (f *Feed) Tail(_ context.Context, after int64, limit int) (projections.Page
 	return f.page(after, limit, func(projections.Notification) bool { return true }), nil
 }
 
-// ReadChannels implements delivery.Feed.
-func (f *Feed) ReadChannels(_ context.Context, channels []string, after int64, limit int) (projections.Page, error) {
+// Read implements delivery.Feed.
+func (f *Feed) Read(_ context.Context, readings []projections.Reading) ([]projections.Page, error) {
 	f.mu.Lock()
 	f.reads++
-	expired, call := after < f.floor, f.onRead
-	page := f.page(after, limit, func(n projections.Notification) bool {
-		return slices.ContainsFunc(n.Channels, func(c string) bool { return slices.Contains(channels, c) })
-	})
-	f.mu.Unlock()
-	if expired {
-		return projections.Page{}, projections.ErrExpired
+	call := f.onRead
+	pages := make([]projections.Page, len(readings))
+	for i, r := range readings {
+		if r.After < f.floor {
+			pages[i].Expired = true
+			continue
+		}
+		pages[i] = f.page(r.After, r.Limit, func(n projections.Notification) bool {
+			return slices.ContainsFunc(n.Channels, func(c string) bool { return slices.Contains(r.Channels, c) })
+		})
 	}
+	f.mu.Unlock()
 	if call != nil {
 		if err := call(); err != nil {
-			return projections.Page{}, err
+			return nil, err
 		}
 	}
-	return page, nil
+	return pages, nil
 }
 
 // Bounds implements delivery.Feed.

@@ -243,12 +243,12 @@ type slowFeed struct {
 	wait chan struct{}
 }
 
-func (f slowFeed) ReadChannels(ctx context.Context, channels []string, after int64, limit int) (projections.Page, error) {
+func (f slowFeed) Read(ctx context.Context, readings []projections.Reading) ([]projections.Page, error) {
 	select {
 	case <-f.wait:
-		return f.Feed.ReadChannels(ctx, channels, after, limit)
+		return f.Feed.Read(ctx, readings)
 	case <-ctx.Done():
-		return projections.Page{}, ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
