@@ -15,6 +15,7 @@ type client struct {
 	loop   *loop
 	user   int
 	role   domain.Role // at ours; empty: a customer
+	rooms  []string    // at ours, that it is in besides its own channels
 	last   int         // the number of the last event
 	stride int         // from the number of one event to that of the next; 0: 1
 	rest   []byte      // of the message, what is not read yet

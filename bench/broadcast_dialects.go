@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/orderlog/orderlog/bench/peers/peer"
 	"github.com/orderlog/orderlog/domain"
@@ -54,6 +55,9 @@ func (orderlogDialect) question(c *client, after *point) []byte {
 		c.prev, c.last = after.n, after.n
 		more = `,"lastSeq":` + strconv.Itoa(after.n)
 	}
+	if len(c.rooms) > 0 {
+		more += `,"rooms":["` + strings.Join(c.rooms, `","`) + `"]`
+	}
 	return []byte(`{"event":"register","data":{"token":"` + peer.Token(c.user, role) + `"` + more + `}}`)
 }
 
@@ -80,9 +84,17 @@ func (orderlogDialect) line(c *client, text []byte) (int, error) {
 		if !bytes.HasPrefix(text, []byte(`{"event":"`+name+`"`)) {
 			continue
 		}
-		var m struct{ Data struct{ Seq int } }
+		var m struct {
+			Data struct {
+				Seq     int
+				Refused []json.RawMessage
+			}
+		}
 		if err := json.Unmarshal(text, &m); err != nil {
 			return 0, err
+		}
+		if len(m.Data.Refused) > 0 {
+			return 0, fmt.Errorf("rooms are refused: %.200s", text)
 		}
 		switch {
 		case name == "registered":

@@ -47,14 +47,22 @@ func connectCrowd(ctx context.Context, s *server, d dialect, users int) (*crowd,
 	if err != nil {
 		return nil, err
 	}
-	for _, client := range c.clients {
-		client.question = d.question(client, nil)
-	}
-	if err := c.each(ctx, func(c *client) error { return c.comeBack(d.registered) }); err != nil {
+	if err := c.register(ctx); err != nil {
 		c.close()
-		return nil, fmt.Errorf("connect %d clients to %s: %w", users, s.name, err)
+		return nil, err
 	}
 	return c, nil
+}
+
+// register connects all, and returns when the server will deliver to each.
+func (c *crowd) register(ctx context.Context) error {
+	for _, client := range c.clients {
+		client.question = client.speaks.question(client, nil)
+	}
+	if err := c.each(ctx, func(c *client) error { return c.comeBack(c.speaks.registered) }); err != nil {
+		return fmt.Errorf("connect %d clients to %s: %w", len(c.clients), c.clients[0].server.name, err)
+	}
+	return nil
 }
 
 func (c *crowd) close() {

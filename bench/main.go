@@ -181,7 +181,7 @@ func run(ctx context.Context, out io.Writer, names string) error {
 	err = s.run(ctx, chosen)
 	fmt.Fprint(out, s.report(facts(context.WithoutCancel(ctx), keeper.version)))
 	if names == "" {
-		fmt.Fprintf(out, "\nRun by name only, since they take minutes each: %s\n", strings.Join(namesOf(benchmarks, true), ", "))
+		fmt.Fprintf(out, "\nRun by name only, since they take minutes each or are held against no target: %s\n", strings.Join(namesOf(benchmarks, true), ", "))
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 )
 
@@ -14,7 +15,8 @@ import (
 // collection, and each halves the stack of a goroutine that needs less than a quarter of it, as they would with time.
 const settling = 6
 
-// Publishes has POST /publish carry out a plan, and POST /settle give back the memory that is not used.
+// Publishes has POST /publish carry out a plan, POST /settle give back the memory that is not used, and GET /allocated say
+// how often memory was allocated so far, and how many bytes.
 func Publishes(mux *http.ServeMux, publish func(ctx context.Context, p Plan) error) {
 	mux.HandleFunc("POST /publish", func(w http.ResponseWriter, r *http.Request) {
 		p, err := Parse(r.URL.Query())
@@ -29,6 +31,11 @@ func Publishes(mux *http.ServeMux, publish func(ctx context.Context, p Plan) err
 		for range settling {
 			debug.FreeOSMemory()
 		}
+	})
+	mux.HandleFunc("GET /allocated", func(w http.ResponseWriter, _ *http.Request) {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		fmt.Fprintln(w, m.Mallocs, m.TotalAlloc)
 	})
 }
 
