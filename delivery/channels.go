@@ -141,17 +141,60 @@ func (s *Subscription) leaveLocked(channel string) {
 }
 
 func (h *Hub) attachLocked(s *Subscription, channel string) {
-	subs := h.channels[channel]
-	if subs == nil {
-		subs = map[*Subscription]struct{}{}
-		h.channels[channel] = subs
-	}
-	subs[s] = struct{}{}
+	h.channels[channel] = h.channels[channel].with(s)
 }
 
 func (h *Hub) detachLocked(s *Subscription, channel string) {
-	delete(h.channels[channel], s)
-	if len(h.channels[channel]) == 0 {
+	if m := h.channels[channel].without(s); m.len() > 0 {
+		h.channels[channel] = m
+	} else {
 		delete(h.channels, channel)
 	}
+}
+
+// members are the subscriptions of a channel. Most channels have one, of a user or an order, and need no set for it.
+type members struct {
+	one  *Subscription
+	more map[*Subscription]struct{} // all of them; nil: there is no more than one
+}
+
+func (m members) len() int {
+	if m.more == nil && m.one != nil {
+		return 1
+	}
+	return len(m.more)
+}
+
+// all is an iterator. The one that it is at may be taken out.
+func (m members) all(yield func(*Subscription) bool) {
+	if m.more == nil && m.one != nil {
+		yield(m.one)
+		return
+	}
+	for s := range m.more {
+		if !yield(s) {
+			return
+		}
+	}
+}
+
+func (m members) with(s *Subscription) members {
+	switch {
+	case m.more != nil:
+		m.more[s] = struct{}{}
+	case m.one == nil || m.one == s:
+		m.one = s
+	default:
+		m.more = map[*Subscription]struct{}{m.one: {}, s: {}}
+		m.one = nil
+	}
+	return m
+}
+
+func (m members) without(s *Subscription) members {
+	delete(m.more, s)
+	if m.one == s {
+		m.one = nil
+	}
+	return m
 }

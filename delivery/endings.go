@@ -53,7 +53,7 @@ func (h *Hub) endLocked(f *Frame) {
 	for _, e := range f.Endings {
 		h.endings.add(f.Seq, e)
 		user, role := projections.ChannelUser(e.User), projections.ChannelRole(e.Role)
-		for s := range h.channels[e.Channel] {
+		for s := range h.channels[e.Channel].all {
 			s.endRight(e.Channel, user, role)
 		}
 	}

@@ -162,8 +162,8 @@ func TestARightThatEndedBehindItsCheckIsNotUsed(t *testing.T) {
 	if _, err := hub.Subscribe(Wanted{Channels: agentA, Checked: checked}); !errors.Is(err, ErrEnded) {
 		t.Errorf("subscribed: %v", err)
 	}
-	if n := hub.Stats().Subscriptions; n != 2 || len(hub.channels["order:1"]) != 0 {
-		t.Errorf("%d subscriptions, %d in the channel", n, len(hub.channels["order:1"]))
+	if n := hub.Stats().Subscriptions; n != 2 || hub.channels["order:1"].len() != 0 {
+		t.Errorf("%d subscriptions, %d in the channel", n, hub.channels["order:1"].len())
 	}
 	// It was another's right, another room's, or the check came behind the end.
 	if _, _, err := other.Join("order:1", checked, 0); err != nil {

@@ -104,7 +104,7 @@ type Hub struct {
 	mu       sync.Mutex // taken before a subscription's own lock, never after
 	ring     ring
 	endings  endings
-	channels map[string]map[*Subscription]struct{}
+	channels map[string]members
 	waiting  map[*Subscription]struct{} // to be woken when position reaches their cursor and goal
 }
 
@@ -118,7 +118,7 @@ func New(cfg Config) *Hub {
 		bounds:   newBoundsCache(),
 		ring:     ring{maxFrames: cfg.RingFrames, maxBytes: cfg.RingBytes},
 		endings:  endings{floor: -1},
-		channels: map[string]map[*Subscription]struct{}{},
+		channels: map[string]members{},
 		waiting:  map[*Subscription]struct{}{},
 	}
 	h.reads = newReadings(cfg, h.encode)
@@ -254,7 +254,7 @@ func (h *Hub) publish(f *Frame) {
 	}
 	before := h.position.Load()
 	for _, channel := range f.Channels {
-		for s := range h.channels[channel] {
+		for s := range h.channels[channel].all {
 			s.offer(f, channel, before)
 		}
 	}

@@ -107,10 +107,13 @@ func (h *Hub) readRing(set channelSet, after int64, limit int) (Page, bool) {
 			page.More = true
 			return page, !first
 		}
-		for _, f := range chunk[:n] {
+		for i, f := range chunk[:n] {
 			page.Position = f.Seq
 			if !set.wants(f) {
 				continue
+			}
+			if page.Frames == nil { // who wants one often wants those that follow
+				page.Frames = make([]*Frame, 0, min(limit, n-i, 128))
 			}
 			page.Frames = append(page.Frames, f)
 			if len(page.Frames) == limit {

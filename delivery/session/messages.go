@@ -92,15 +92,19 @@ const (
 	ReasonDifferentLog ResyncReason = "different_log"
 )
 
-// MarshalJSON implements json.Marshaler.
-func (r Registered) MarshalJSON() ([]byte, error) {
-	type plain Registered
+// Data is what is encoded: the same, with null for what an anonymous client does not have.
+func (r Registered) Data() any {
 	if r.UserID != "" {
-		return json.Marshal(plain(r))
+		return (*registered)(&r)
 	}
-	return json.Marshal(struct {
+	return struct {
 		UserID *string `json:"userId"`
 		Role   *string `json:"role"`
-		plain
-	}{plain: plain(r)})
+		registered
+	}{registered: registered(r)}
 }
+
+type registered Registered // is encoded by its members alone, which takes less than a Marshaler does
+
+// MarshalJSON implements json.Marshaler.
+func (r Registered) MarshalJSON() ([]byte, error) { return json.Marshal(r.Data()) }

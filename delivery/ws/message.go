@@ -25,17 +25,17 @@ func decode(text []byte) (request, error) {
 		return request{}, fmt.Errorf("%w: it is not UTF-8", errShape)
 	}
 	var m struct {
-		Event *string         `json:"event"`
+		Event string          `json:"event"`
 		Data  json.RawMessage `json:"data"`
 		ID    json.RawMessage `json:"id"`
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
 		return request{}, fmt.Errorf("%w: %w", errShape, err)
 	}
-	if m.Event == nil || *m.Event == "" {
+	if m.Event == "" {
 		return request{}, fmt.Errorf("%w: it has no event", errShape)
 	}
-	r := request{Event: *m.Event, Data: m.Data, ID: m.ID}
+	r := request{Event: m.Event, Data: m.Data, ID: m.ID}
 	if string(r.ID) == "null" {
 		r.ID = nil
 	}

@@ -39,7 +39,8 @@ func (r *reader) register(ctx context.Context, req request) {
 	}
 	r.session, r.authorization = x, ""
 	r.countRegistered(user.Role)
-	r.send(outgoing{line: encodeAnswer(answer{Event: "registered", Data: x.Registered()})})
-	r.send(outgoing{line: acknowledged(req, x.Registered())})
+	registered := x.Registered().Data()
+	r.send(outgoing{line: encodeAnswer(answer{Event: "registered", Data: registered})})
+	r.send(outgoing{line: acknowledged(req, registered)})
 	r.send(outgoing{session: x})
 }

@@ -3,6 +3,7 @@ package ws
 import (
 	"errors"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/orderlog/orderlog/delivery"
@@ -219,10 +220,17 @@ func (w *writer) tell(t session.Told) {
 	case t.Resync != nil:
 		w.line("resync", *t.Resync)
 	case t.CaughtUp != nil:
-		w.line("caught_up", *t.CaughtUp)
+		w.position("caught_up", t.CaughtUp.Seq)
 	case t.Checkpoint != nil:
-		w.line("checkpoint", *t.Checkpoint)
+		w.position("checkpoint", t.Checkpoint.Seq)
 	}
+}
+
+// position is line for a session.Position, of which there are the most: each connection is told of one every 10 s.
+func (w *writer) position(event string, seq int64) {
+	line := append(append(w.wire.Begin(), `{"event":"`...), event...)
+	line = strconv.AppendInt(append(line, `","data":{"seq":`...), seq, 10)
+	w.wire.End(append(line, "}}"...))
 }
 
 func (w *writer) line(event string, data any) {
