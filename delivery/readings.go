@@ -87,7 +87,7 @@ type asked struct {
 // read returns a page after a seq for each channel that many are in, and one for all the others, which reach upTo if no
 // bound ends them before. Saved says that nothing had to be read for it alone.
 func (r *readings) read(ctx context.Context, channels []string, after, upTo int64, limit int) (found []Page, saved bool, _ error) {
-	wanted, saved, err := r.ask(channels, after, upTo, limit)
+	wanted, saved, err := r.ask(channels, after, upTo, limit) //nolint:contextcheck // what is read for several outlives each of them
 	if err != nil {
 		return nil, false, err
 	}
