@@ -398,11 +398,15 @@ func TestAHubThatEndedReadsNothing(t *testing.T) {
 			})
 			synctest.Wait()
 		}
+		began := time.Now()
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 		wg.Wait()
+		if took := time.Since(began); took > 0 {
+			t.Errorf("that took %s", took)
+		}
 		if _, err := hub.Read(t.Context(), []string{"user:a"}, 0, 10); !errors.Is(err, errHubEnded) {
 			t.Errorf("got %v", err)
 		}
@@ -442,4 +446,24 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 			t.Errorf("%d pages of %d bytes are kept for longer than a moment", len(p.kept), p.bytes)
 		}
 	})
+}
+
+// Pages are shared, and have room behind their frames: who goes on with one must not write there.
+func TestWhoGoesOnWithASharedPageLeavesItAsItIs(t *testing.T) {
+	t.Parallel()
+	frames := func(seqs ...int64) (made []*Frame) {
+		for _, seq := range seqs {
+			made = append(made, &Frame{Seq: seq})
+		}
+		return made
+	}
+	kept := Page{Frames: slices.Grow(frames(1, 2), 8), Position: 3}
+	one := kept.with(Page{Frames: frames(2, 5), Position: 5})
+	other := kept.with(Page{Frames: frames(4, 7), Position: 8, More: true})
+	if got := seqs(one.Frames); !slices.Equal(got, []int64{1, 2, 5}) || one.Position != 5 || one.More {
+		t.Errorf("%v, %+v", got, one)
+	}
+	if got := seqs(other.Frames); !slices.Equal(got, []int64{1, 2, 4, 7}) || other.Position != 8 || !other.More {
+		t.Errorf("%v, %+v", got, other)
+	}
 }
