@@ -162,12 +162,20 @@ func (r *run) finish(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("look for the partitions of %s: %w", table, err)
 		}
+		slices.Reverse(partitions)                    // see lockFromLast
 		for _, t := range append(partitions, table) { // a transaction each: an interruption costs little
 			if err := r.makeIndexes(ctx, t); err != nil {
 				return err
 			}
 		}
-		if _, err := r.writer.Exec(ctx, "ANALYZE "+r.shadowTable(table)); err != nil {
+		err = r.inTx(ctx, func(tx pgx.Tx) error {
+			if err := lockFromLast(ctx, tx, r.shadow, table); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, "ANALYZE "+r.shadowTable(table))
+			return err
+		})
+		if err != nil {
 			return fmt.Errorf("analyze %s: %w", table, err)
 		}
 	}

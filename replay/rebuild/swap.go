@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,18 +127,33 @@ func (r *run) trySwap(ctx context.Context) error {
 // clearWay waits for vacuum and has PostgreSQL break off one that started by itself, with a lock that keeps nobody else
 // waiting. In the swap there is no time for that.
 func (r *run) clearWay(ctx context.Context) error {
-	for _, table := range r.tables {
-		for _, quoted := range []string{r.liveTable(table), r.shadowTable(table)} {
-			err := r.inTx(ctx, func(tx pgx.Tx) error {
-				if _, err := tx.Exec(ctx, sqlLockTimeout, milliseconds(min(max(10*time.Second, 3*r.deadlock), r.patience()))); err != nil {
+	return r.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, sqlLockTimeout, milliseconds(min(max(10*time.Second, 3*r.deadlock), r.patience()))); err != nil {
+			return err
+		}
+		for _, schema := range []string{r.live, r.shadow} {
+			for _, table := range r.tables {
+				if err := lockFromLast(ctx, tx, schema, table); err != nil {
 					return err
 				}
-				_, err := tx.Exec(ctx, "LOCK TABLE "+quoted+" IN SHARE UPDATE EXCLUSIVE MODE")
-				return err
-			})
-			if err != nil {
-				return fmt.Errorf("wait for maintenance of table %s: %w", table, tooManyLocks(err))
 			}
+		}
+		return nil
+	})
+}
+
+// lockFromLast keeps vacuum away from a table and its partitions until the end of tx. Each that vacuum is at costs a wait of
+// deadlock_timeout before PostgreSQL breaks that off, and the next thing vacuum takes up is mostly the partition behind:
+// who comes from the front meets it at every one, who comes from the end only once, since it passes by what is locked.
+func lockFromLast(ctx context.Context, tx pgx.Tx, schema, table string) error {
+	tables, err := names(ctx, tx, sqlPartitions, schema, table)
+	if err != nil {
+		return fmt.Errorf("look for the partitions of %s: %w", table, err)
+	}
+	slices.Reverse(tables)
+	for _, t := range append(tables, table) {
+		if _, err := tx.Exec(ctx, "LOCK TABLE "+pgx.Identifier{schema, t}.Sanitize()+" IN SHARE UPDATE EXCLUSIVE MODE"); err != nil {
+			return fmt.Errorf("wait for maintenance of table %s: %w", t, tooManyLocks(err))
 		}
 	}
 	return nil
