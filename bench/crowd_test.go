@@ -131,7 +131,9 @@ func TestACrowdThatIsTurnedAwayIsAnError(t *testing.T) {
 	go func() { _ = web.Serve(listener) }()
 	t.Cleanup(func() { _ = web.Close() })
 	s := &server{name: "fake", speaks: bareProtocol{}, address: "http://" + listener.Addr().String()}
-	if clients, err := connectCrowd(t.Context(), s, s.speaks, fakeUsers); err == nil || !strings.Contains(err.Error(), "404") {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if clients, err := connectCrowd(ctx, s, s.speaks, fakeUsers); err == nil || !strings.Contains(err.Error(), "404") {
 		if err == nil {
 			clients.close()
 		}

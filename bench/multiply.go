@@ -13,15 +13,15 @@ import (
 // order that they have.
 const (
 	sqlRepeatEvents = `
-INSERT INTO events SELECT seq + $1 * $2, overlay(id::text placing to_char($2, 'FM0000') from 33)::uuid, stream_type,
-	overlay(stream_id::text placing to_char($2, 'FM0000') from 33)::uuid, version, type, data, meta,
-	recorded_at + $2 * (SELECT max(recorded_at) - min(recorded_at) + interval '1 millisecond' FROM events WHERE seq IN (1, $1))
-FROM events WHERE seq <= $1 ORDER BY seq`
+INSERT INTO events SELECT seq + $1::bigint * $2::bigint, overlay(id::text placing to_char($2::bigint, 'FM0000') from 33)::uuid, stream_type,
+	overlay(stream_id::text placing to_char($2::bigint, 'FM0000') from 33)::uuid, version, type, data, meta,
+	recorded_at + $2::bigint * (SELECT max(recorded_at) - min(recorded_at) + interval '1 millisecond' FROM events WHERE seq IN (1, $1::bigint))
+FROM events WHERE seq <= $1::bigint ORDER BY seq`
 
 	sqlRepeatStreams = `
-INSERT INTO streams SELECT stream_type, overlay(stream_id::text placing to_char($2, 'FM0000') from 33)::uuid, version,
-	first_seq + $1 * $2, last_seq + $1 * $2
-FROM streams WHERE last_seq <= $1`
+INSERT INTO streams SELECT stream_type, overlay(stream_id::text placing to_char($2::bigint, 'FM0000') from 33)::uuid, version,
+	first_seq + $1::bigint * $2::bigint, last_seq + $1::bigint * $2::bigint
+FROM streams WHERE last_seq <= $1::bigint`
 )
 
 // multiply makes a log so many times as long, by copies of what is in it, which are of other orders. Only their ids in

@@ -103,7 +103,7 @@ func TestTheRunThatIsInterruptedCanNotBeTrusted(t *testing.T) {
 
 func TestTheRatioIsTheMedianAndTheSpreadIsAllOfThem(t *testing.T) {
 	t.Parallel()
-	r := ratios{3, 1, 2.5, 2, 9}
+	r := ratios{3, 1, 9, 2, 2.5}
 	if got := r.String(); got != "ratio=2.50 spread=1.00..9.00" {
 		t.Error(got)
 	}
