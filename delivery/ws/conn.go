@@ -49,7 +49,7 @@ type conn struct {
 type outgoing struct {
 	line    []byte           // one object
 	session *session.Session // begins the stream behind the line
-	reply   session.Reply    // that the line has answered
+	reply   *session.Reply   // that the line has answered
 	close   *closing         // behind the line
 }
 
@@ -81,16 +81,18 @@ func (c *conn) hear() { c.heard.Store(time.Now().UnixNano()) }
 // wake has the writer look for what there is to write. It never waits.
 func (c *conn) wake() {
 	if c.writing.ask() {
-		go c.writing.do(c.writer.run)
+		go c.write()
 	}
 }
 
 // wakeHere does the same, but where nobody writes the caller does.
 func (c *conn) wakeHere() {
 	if c.writing.ask() {
-		c.writing.do(c.writer.run)
+		c.write()
 	}
 }
+
+func (c *conn) write() { c.writing.do(c.writer.run) }
 
 // send gives something to the writer, in order, which a wake is to follow. It waits while the client does not read its
 // answers. It is for the reader.

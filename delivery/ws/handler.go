@@ -133,7 +133,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := newConn(h, upgraded, r)
 	h.add(c)
 	// The connection outlives the request, so that what the HTTP server keeps for one is freed.
-	go c.reader.run()
+	go c.reader.run() //nolint:contextcheck // as said
 }
 
 // takePlace counts a connection that is to be registered, unless there are too many. The place is taken before the

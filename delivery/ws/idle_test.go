@@ -16,7 +16,7 @@ import (
 
 // A connection that has registered, and is told nothing, is one goroutine, which waits for what its client says, and
 // little memory. It is not parallel, because it looks at the whole program.
-func TestAConnectionThatIsIdleCostsLittle(t *testing.T) {
+func TestAConnectionThatIsIdleCostsLittle(t *testing.T) { //nolint:paralleltest // as said
 	const connections, most = 400, 10 << 10
 	s := serve(t, options{})
 	s.registerBare(t, "first") // what all share is there
@@ -44,7 +44,7 @@ func memory() int {
 		debug.FreeOSMemory()
 	}
 	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc + m.StackInuse) //nolint:gosec // a test's
+	return int(m.HeapAlloc + m.StackInuse)
 }
 
 // registerBare has a client register that keeps nothing but its socket.

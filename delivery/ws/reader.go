@@ -151,9 +151,9 @@ func (r *reader) do(ctx context.Context, req request) {
 		}
 		// The answer and that it is given go together: between the two the writer might tell of an end that the answer
 		// has made a thing of the past.
-		r.send(outgoing{line: failed(req, failure), reply: reply})
+		r.send(outgoing{line: failed(req, failure), reply: &reply})
 	default:
-		r.send(outgoing{line: acknowledged(req, reply.Data), reply: reply})
+		r.send(outgoing{line: acknowledged(req, reply.Data), reply: &reply})
 	}
 }
 

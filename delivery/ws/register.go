@@ -40,7 +40,10 @@ func (r *reader) register(ctx context.Context, req request) {
 	r.session, r.authorization = x, ""
 	r.countRegistered(user.Role)
 	registered := x.Registered().Data()
-	r.send(outgoing{line: encodeAnswer(answer{Event: "registered", Data: registered})})
-	r.send(outgoing{line: acknowledged(req, registered)})
-	r.send(outgoing{session: x})
+	begins := outgoing{line: encodeAnswer(answer{Event: "registered", Data: registered}), session: x}
+	if ack := acknowledged(req, registered); ack != nil {
+		r.send(outgoing{line: begins.line})
+		begins.line = ack
+	}
+	r.send(begins)
 }

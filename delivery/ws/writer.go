@@ -101,8 +101,8 @@ func (w *writer) gather() {
 // takeNext takes what others have given. It answers false when there was nothing.
 func (w *writer) takeNext() bool {
 	w.mu.Lock()
-	ending, ping, gone := w.conn.ending, w.conn.ping, w.gone
-	w.conn.ping = nil
+	ending, ping, gone := w.ending, w.ping, w.gone
+	w.ping = nil
 	var o outgoing
 	given := len(w.control) > 0
 	if given {
@@ -141,8 +141,8 @@ func (w *writer) take(o outgoing) {
 		w.session, w.first = o.session, true
 		w.registerBy = time.Time{}
 	}
-	if o.reply.Answered {
-		w.session.Answered(o.reply)
+	if o.reply != nil {
+		w.session.Answered(*o.reply)
 	}
 	if o.close != nil {
 		w.closing = o.close
@@ -239,7 +239,7 @@ func (w *writer) line(event string, data any) {
 
 // flush writes all that the wire holds. It answers false when the connection has ended instead.
 func (w *writer) flush() bool {
-	written, err := w.write(w.cfg.WriteTimeout)
+	written, err := w.writeOut(w.cfg.WriteTimeout)
 	switch {
 	case err == nil:
 		w.wire.Reset()
@@ -254,8 +254,8 @@ func (w *writer) flush() bool {
 	return false
 }
 
-// write writes the wire. A client that reads, however slowly, is not half open.
-func (w *writer) write(timeout time.Duration) (int, error) {
+// writeOut writes the wire. A client that reads, however slowly, is not half open.
+func (w *writer) writeOut(timeout time.Duration) (int, error) {
 	return w.socket.Write(w.wire.Bytes(), timeout, w.hear, nil)
 }
 
@@ -272,7 +272,7 @@ func (w *writer) finish() {
 	}
 	w.wire.Close(w.closing.code, w.closing.reason)
 	w.closed.Store(true)
-	if _, err := w.write(w.cfg.CloseTimeout); err != nil {
+	if _, err := w.writeOut(w.cfg.CloseTimeout); err != nil {
 		_ = w.socket.Close()
 		return
 	}
