@@ -17,7 +17,7 @@ import (
 
 const (
 	appendRounds = 5
-	appendRound  = 2 * time.Second
+	appendRound  = time.Second
 	appendWarmUp = time.Second / 2
 
 	storesCompared = 64 // writers at which the other event stores append too

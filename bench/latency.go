@@ -18,7 +18,7 @@ import (
 
 const (
 	latencyRate        = 1000 // events a second
-	latencyRound       = 5 * time.Second
+	latencyRound       = 3 * time.Second
 	latencyConnections = 1000 // an admin, who is told of every event, and customers, each of them of its own
 	latencyMedian      = 3 * time.Millisecond
 	latencyTail        = 15 * time.Millisecond

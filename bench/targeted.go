@@ -14,7 +14,7 @@ const (
 	targetedClients = 5000
 	targetedEach    = 3    // users that an event is for
 	targetedRate    = 5000 // events a second
-	targetedRound   = 4 * time.Second
+	targetedRound   = 3 * time.Second
 	targetedRounds  = 5
 	targetedGoal    = 25 * time.Millisecond // p99
 )
