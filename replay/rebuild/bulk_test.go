@@ -144,7 +144,7 @@ func TestARebuildThatIsInterruptedWhenIndexesAreMadeGoesOn(t *testing.T) {
 		w.exec(t, `SELECT add_partitions($1, 100000, 300000)`, parent) // as the next event would
 	}
 	catalog := w.catalog(t)
-	feed := bulkFeed{onProject: func(events []projections.Event) error { return errors.New("broken") }}
+	feed := bulkFeed{onProject: func([]projections.Event) error { return errors.New("broken") }}
 	var segments atomic.Int64
 	feed.onWrite = func() error {
 		if segments.Add(1) > 6 {

@@ -159,10 +159,9 @@ func (r *run) end(ctx context.Context, tx pgx.Tx) {
 type comparison struct {
 	table    string
 	key      []string
-	estimate int64 // rows
-	args     []any // of the statements' text
-
-	hashed, condition string
+	estimate int64  // rows
+	hashed   string // the columns, as they are hashed
+	args     []any  // of the statements' text
 }
 
 func (r *run) comparison(ctx context.Context, tx pgx.Tx, table string) (comparison, error) {
@@ -183,7 +182,6 @@ func (r *run) comparison(ctx context.Context, tx pgx.Tx, table string) (comparis
 	if err := tx.QueryRow(ctx, sqlHashed, r.shadow, table).Scan(&c.hashed); err != nil {
 		return c, fmt.Errorf("look for the columns of %s: %w", table, err)
 	}
-	c.condition = condition
 	return c, nil
 }
 
@@ -191,9 +189,8 @@ func (r *run) comparison(ctx context.Context, tx pgx.Tx, table string) (comparis
 func (r *run) same(ctx context.Context, tx pgx.Tx, c comparison) (same bool, rows int64, err error) {
 	var sides [2]struct{ rows, hash int64 }
 	seed := rand.Int64()
-	for i, table := range []string{r.liveTable(c.table), r.shadowTable(c.table)} {
-		query := fmt.Sprintf(sqlSummary, table, c.hashed, c.condition)
-		if err := tx.QueryRow(ctx, query, seed).Scan(&sides[i].rows, &sides[i].hash); err != nil {
+	for i := range sides { // the tables are the first two of args
+		if err := tx.QueryRow(ctx, fmt.Sprintf(sqlSummary, c.args[i], c.hashed, c.args[3]), seed).Scan(&sides[i].rows, &sides[i].hash); err != nil {
 			return false, 0, err
 		}
 	}

@@ -118,19 +118,21 @@ func (r *run) drop(ctx context.Context) error {
 }
 
 func (r *run) makeTable(ctx context.Context, tx pgx.Tx, table string) error {
-	for _, query := range []string{sqlMakeTable, sqlGrants} {
-		args := []any{r.live, r.shadow, table}
-		if query == sqlMakeTable {
-			args = append(args, r.indexesLast())
-		}
-		statements, err := names(ctx, tx, query, args...)
-		if err != nil {
-			return err
-		}
-		for _, statement := range statements {
-			if _, err := tx.Exec(ctx, statement); err != nil {
-				return fmt.Errorf("%s: %w", statement, err)
-			}
+	if err := execEach(ctx, tx, sqlMakeTable, r.live, r.shadow, table, r.indexesLast()); err != nil {
+		return err
+	}
+	return execEach(ctx, tx, sqlGrants, r.live, r.shadow, table)
+}
+
+// execEach executes the statements that a query makes.
+func execEach(ctx context.Context, tx pgx.Tx, query string, args ...any) error {
+	statements, err := names(ctx, tx, query, args...)
+	if err != nil {
+		return err
+	}
+	for _, statement := range statements {
+		if _, err := tx.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
 	return nil
