@@ -155,6 +155,9 @@ func run(ctx context.Context, out io.Writer, names string) error {
 	if err := missing(ctx, chosen, exec.LookPath); err != nil {
 		return err
 	}
+	if _, err := os.Stat("peers"); err != nil {
+		return errors.New("the peers are not here: run it in the folder bench, as make bench does")
+	}
 	defer closeWorkshop()
 	prepare(ctx, out, chosen)
 	keeper := &keeper{out: out, later: chosen}
