@@ -97,7 +97,7 @@ func TestWhatCannotBeWrittenInBulkIsProjected(t *testing.T) {
 		"deriving panics": {onDerive: func() error { panic("no rows") }},
 		"writing fails":   {onWrite: func() error { return errors.New("no rows") }}, // after it has written some
 	} {
-		r, err := rebuild.Run(t.Context(), w.url, feed.models(), rebuild.Options{Name: "feed", Segment: 40})
+		r, err := rebuild.Run(t.Context(), w.url, feed.models(), rebuild.Options{Name: "feed", Segment: 1})
 		if err != nil || !r.Swapped || r.Events != head {
 			t.Errorf("%s: got %+v, %v", what, r, err)
 		}
