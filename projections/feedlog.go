@@ -35,6 +35,7 @@ WHERE c.group_name = 'feed' ORDER BY n.seq`
 	// Each channel is read by itself, in order and no further than the page needs; only then are they
 	// merged. So the cost of a page does not depend on how much there is behind it. Nor does the place of
 	// a row in the answer matter: that is for who reads it, without a sort of what the rows carry.
+	// $6 is the least of the cursors: the partitions before it are not even opened.
 	sqlFeedOfChannels = `
 SELECT (SELECT position FROM checkpoints WHERE group_name = 'feed'), (SELECT floor FROM notification_floor),
 	asked.number, n.seq, n.event, n.channels, n.payload, n.at, n.endings
@@ -45,10 +46,10 @@ LEFT JOIN LATERAL (
 		FROM unnest(($1::text[])[asked.first:asked.last]) AS wanted(channel)
 		CROSS JOIN LATERAL (
 			SELECT nc.seq FROM notification_channels nc
-			WHERE nc.channel = wanted.channel AND nc.seq > asked.after ORDER BY nc.seq LIMIT asked.most
+			WHERE nc.channel = wanted.channel AND nc.seq > asked.after AND nc.seq > $6 ORDER BY nc.seq LIMIT asked.most
 		) one
 		ORDER BY one.seq LIMIT asked.most
-	) page CROSS JOIN LATERAL (SELECT * FROM notification_log WHERE seq = page.seq LIMIT 1) log
+	) page CROSS JOIN LATERAL (SELECT * FROM notification_log WHERE seq = page.seq AND seq > $6 LIMIT 1) log
 ) n ON true`
 )
 
@@ -142,6 +143,9 @@ func (f *FeedLog) Read(ctx context.Context, readings []Reading) ([]Page, error) 
 		position, number int64
 		r                feedRow
 	)
+	if len(readings) == 0 {
+		return nil, nil
+	}
 	for i, asked := range readings {
 		if asked.Limit < 1 {
 			return nil, errLimit(asked.Limit)
@@ -151,7 +155,7 @@ func (f *FeedLog) Read(ctx context.Context, readings []Reading) ([]Page, error) 
 		last[i] = len(channels)
 		after[i], most[i] = asked.After, asked.Limit+1
 	}
-	rows, err := f.pool.Query(ctx, sqlFeedOfChannels, channels, first, last, after, most)
+	rows, err := f.pool.Query(ctx, sqlFeedOfChannels, channels, first, last, after, most, slices.Min(after))
 	if err == nil {
 		_, err = pgx.ForEachRow(rows, append([]any{&position, &r.floor, &number}, r.item()...), func() error {
 			return r.addTo(&pages[number-1])

@@ -107,7 +107,7 @@ func TestReadingsGoByTheIndexHoweverThePlanWasMade(t *testing.T) {
 			}
 		}
 		rows, err := tx.Query(t.Context(), `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)
-EXECUTE asked('{all,role:0,user:1,user:2}', '{1,4}', '{3,4}', '{210000,210000}', '{21,21}')`, pgx.QueryExecModeSimpleProtocol)
+EXECUTE asked('{all,role:0,user:1,user:2}', '{1,4}', '{3,4}', '{210000,210000}', '{21,21}', 210000)`, pgx.QueryExecModeSimpleProtocol)
 		if err != nil {
 			return err
 		}
