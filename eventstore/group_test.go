@@ -102,8 +102,16 @@ func (w *world) start(t *testing.T, cfg eventstore.GroupConfig, node string, bef
 // run runs a group.
 func (w *world) run(t *testing.T, g *eventstore.Group, project func(context.Context, pgx.Tx, []eventstore.Recorded) error) (stop func()) {
 	t.Helper()
+	return w.runHinted(t, g, nil, project)
+}
+
+// runHinted runs a group that is told when there is something to read.
+func (w *world) runHinted(
+	t *testing.T, g *eventstore.Group, hints <-chan struct{}, project func(context.Context, pgx.Tx, []eventstore.Recorded) error,
+) (stop func()) {
+	t.Helper()
 	return parttest.Run(t, func(ctx context.Context) error {
-		g.Start(nil, ctx.Done())
+		g.Start(hints, ctx.Done())
 		subscriber, err := g.Subscriber()
 		if err != nil {
 			return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
+	"strconv"
 	"sync"
 	"time"
 
@@ -20,11 +22,12 @@ type Listener struct {
 
 	mu   sync.Mutex
 	subs map[string]map[chan struct{}]struct{}
+	told map[string]int64 // the highest position that was hinted at since the connection was made
 }
 
 // NewListener returns a Listener for the channels named, with a connection of its own to pool's database.
 func NewListener(pool *pgxpool.Pool, log *slog.Logger, channels ...string) *Listener {
-	l := &Listener{config: pool.Config().ConnConfig.Copy(), log: log, subs: make(map[string]map[chan struct{}]struct{})}
+	l := &Listener{config: pool.Config().ConnConfig.Copy(), log: log, subs: make(map[string]map[chan struct{}]struct{}), told: make(map[string]int64)}
 	for _, c := range channels {
 		l.subs[c] = make(map[chan struct{}]struct{})
 	}
@@ -83,20 +86,44 @@ func (l *Listener) listen(ctx context.Context) error {
 		}
 	}
 	for c := range l.subs {
-		l.hint(c) // something may have happened while nobody listened
+		l.missed(c)
 	}
 	for {
 		n, err := conn.WaitForNotification(ctx)
 		if err != nil {
 			return fmt.Errorf("wait for a notification: %w", err)
 		}
-		l.hint(n.Channel)
+		position, err := strconv.ParseInt(n.Payload, 10, 64)
+		if err != nil {
+			position = math.MaxInt64 // whatever it is about
+		}
+		l.Hint(n.Channel, position)
 	}
 }
 
-func (l *Listener) hint(channel string) {
+// Hint passes on that what a channel is about has come to a position, before PostgreSQL does so, which is then not passed
+// on again. It is for what this process did itself.
+func (l *Listener) Hint(channel string, position int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if position <= l.told[channel] {
+		return
+	}
+	if position < math.MaxInt64 {
+		l.told[channel] = position
+	}
+	l.hint(channel)
+}
+
+// missed passes on that something may have happened while nobody listened, whatever was passed on before.
+func (l *Listener) missed(channel string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.told, channel)
+	l.hint(channel)
+}
+
+func (l *Listener) hint(channel string) {
 	for c := range l.subs[channel] {
 		select {
 		case c <- struct{}{}:

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -206,12 +208,71 @@ func TestATailIsBounded(t *testing.T) {
 	if older := tail.After(log, started, 10_000-eventstore.TailEvents-1, 10_000); len(older) > 0 {
 		t.Errorf("it holds an event more than it may: %d", older[0].Seq)
 	}
-	tail.Keep(log, started, events[:100]) // of a group that is far behind
+	tail.Keep(log, started, events[:eventstore.TailEvents]) // of a group that is far behind
 	if held := tail.After(log, started, 9_990, 10_000); len(held) != 10 {
 		t.Error("what is old has pushed out what is new")
 	}
 	tail.Keep(log, started, []eventstore.Recorded{event(10_001, 10), event(10_002, 1<<20), event(10_003, 10)})
 	if held := tail.After(log, started, 10_000, 10_003); len(held) != 1 {
 		t.Errorf("of a large event and its neighbours it gives %d, want what comes before", len(held))
+	}
+}
+
+// faults counts what a group logs as an error.
+type faults struct {
+	slog.Handler
+	n atomic.Int64
+}
+
+func (f *faults) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelError }
+func (f *faults) WithAttrs([]slog.Attr) slog.Handler           { return f }
+func (f *faults) Handle(context.Context, slog.Record) error    { f.n.Add(1); return nil }
+
+// A group that is told that there is more reads on from where it left its checkpoint, in the same round trip in which it
+// finds out where that is.
+func TestAGroupThatExpectsSomethingElseIsHandedWhatThereIs(t *testing.T) {
+	t.Parallel()
+	for name, meanwhile := range map[string]func(t *testing.T, w *world, tail *eventstore.Tail) (want []int64){
+		"another node has moved the checkpoint": func(t *testing.T, w *world, _ *eventstore.Tail) []int64 {
+			w.fill(t, 5)
+			if _, err := w.pool.Exec(t.Context(), `UPDATE checkpoints SET position = 8 WHERE group_name = 'views'`); err != nil {
+				t.Fatal(err)
+			}
+			return []int64{9, 10}
+		},
+		"another group has read what is newer than the transaction": func(t *testing.T, w *world, tail *eventstore.Tail) []int64 {
+			w.fill(t, 1)
+			log := w.log(t)
+			var id uuid.UUID
+			var started time.Time
+			if err := w.pool.QueryRow(t.Context(), `SELECT log_id, pg_postmaster_start_time() FROM log_head`).Scan(&id, &started); err != nil {
+				t.Fatal(err)
+			}
+			newer := log[5]
+			newer.Seq++
+			tail.Keep(id, started, []eventstore.Recorded{log[5], newer})
+			return []int64{6}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.fill(t, 5)
+			got, tail, faults, hints := &witness{}, eventstore.NewTail(), &faults{}, make(chan struct{}, 1)
+			cfg := eventstore.GroupConfig{Name: "views", Poll: time.Hour, Tail: tail, Logger: slog.New(faults)}
+			g := eventstore.NewGroup(w.pool, cfg)
+			w.runHinted(t, g, hints, got.see)
+			parttest.Eventually(t, "what was there", func() bool { return g.Status().Position == 5 })
+			want := append(upTo(5), meanwhile(t, w, tail)...)
+			hints <- struct{}{}
+			parttest.Eventually(t, "what is new", func() bool { return g.Status().Position == want[len(want)-1] })
+			var seqs []int64
+			for _, e := range got.seen() {
+				seqs = append(seqs, e.Seq)
+			}
+			if !slices.Equal(seqs, want) || faults.n.Load() > 0 {
+				t.Errorf("handed %v with %d faults, want %v with none", seqs, faults.n.Load(), want)
+			}
+		})
 	}
 }

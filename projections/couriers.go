@@ -55,7 +55,7 @@ func (Couriers) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 		ids, status = append(ids, c.id), append(status, string(c.state.Status))
 		firstSeq, docs = append(firstSeq, c.first), append(docs, doc) // firstSeq is kept from the first time on
 	}
-	if _, err := tx.Exec(ctx, sqlSaveCouriers, ids, status, firstSeq, docs); err != nil {
+	if err := write(ctx, tx, sqlSaveCouriers, uuids(ids), status, firstSeq, docs); err != nil {
 		return fmt.Errorf("save couriers: %w", err)
 	}
 	return nil

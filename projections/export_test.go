@@ -37,3 +37,13 @@ func InboxStatement(unread *bool) string {
 	statement, _ := InboxQuery{Unread: unread}.sql(0)
 	return statement
 }
+
+// NewNewest returns one over nothing.
+func NewNewest() *Newest { return &Newest{} }
+
+// Held, Writes and Committed are what the feed and the hub do with it.
+func (n *Newest) Held(after int64, limit int) (Page, bool) { return n.held(after, limit) }
+func (n *Newest) Writes(from, upTo int64, items []Notification) {
+	n.writes(written{from, upTo, items})
+}
+func (n *Newest) Committed(position int64) { n.committed(position) }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/orderlog/orderlog/eventstore"
 )
 
 // FeedChannel is the PostgreSQL notification channel on which the feed's progress is announced. A hint
@@ -51,13 +53,17 @@ type Notification struct {
 
 // Feed writes the notification log: the model of [GroupFeed].
 type Feed struct {
-	pool  *pgxpool.Pool
-	ready atomic.Int64 // there are partitions up to here
+	pool   *pgxpool.Pool
+	ready  atomic.Int64 // there are partitions up to here
+	newest *Newest      // nil: nobody is passed on what is written
+
+	reached atomic.Int64  // the checkpoint
+	moved   chan struct{} // it has moved since it was announced
 }
 
 // NewFeed returns the model. It makes partitions over connections of pool, apart from the projection's
 // own transaction, which may yet be rolled back.
-func NewFeed(pool *pgxpool.Pool) *Feed { return &Feed{pool: pool} }
+func NewFeed(pool *pgxpool.Pool) *Feed { return &Feed{pool: pool, moved: make(chan struct{}, 1)} }
 
 // Project writes the notifications of events.
 func (f *Feed) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
@@ -66,6 +72,7 @@ func (f *Feed) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 		names, lists, payloads, channelRows []string
 		times                               []time.Time
 		endings                             []*string // as long as it has to be
+		items                               []Notification
 	)
 	for _, e := range events {
 		n, ended, ok, err := feedEntry(e)
@@ -79,6 +86,9 @@ func (f *Feed) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 			endings = append(endings, make([]*string, len(seqs)+1-len(endings))...)
 			endings[len(seqs)] = &ended
 		}
+		if f.newest != nil {
+			items = append(items, n)
+		}
 		seqs, names, payloads, times = append(seqs, n.Seq), append(names, n.Event), append(payloads, string(n.Data)), append(times, n.At)
 		list := ""
 		for i, c := range n.Channels {
@@ -90,6 +100,9 @@ func (f *Feed) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 		}
 		lists = append(lists, list)
 	}
+	if f.newest != nil && len(events) > 0 {
+		f.newest.writes(written{from: events[0].Seq - 1, upTo: events[len(events)-1].Seq, items: items})
+	}
 	if len(seqs) == 0 {
 		return nil
 	}
@@ -99,17 +112,40 @@ func (f *Feed) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 	var q pgx.Batch
 	q.Queue(sqlInsertNotifications, seqs, names, lists, payloads, times, endings)
 	q.Queue(sqlInsertChannels, channelRows, channelSeqs)
-	if err := tx.SendBatch(ctx, &q).Close(); err != nil {
+	if err := eventstore.AtEnd(ctx, tx, &q); err != nil {
 		return fmt.Errorf("write notifications: %w", err)
 	}
 	return nil
 }
 
-// Announce tells the hubs of all nodes that the feed has reached position. It belongs after the commit and
-// not into it: PostgreSQL lets only one transaction with a notification commit at a time, and a feed that
-// waits for the disk there would hold up the appends.
-func (f *Feed) Announce(position int64) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+// Committed is told of the feed's checkpoint after each commit.
+func (f *Feed) Committed(position int64) {
+	if f.newest != nil {
+		f.newest.committed(position)
+	}
+	f.reached.Store(position)
+	select {
+	case f.moved <- struct{}{}:
+	default:
+	}
+}
+
+// Run announces to the hubs of all nodes what the feed has reached, until ctx ends; the feed does not wait for that. Nor
+// does it belong into the feed's transactions: PostgreSQL lets only one transaction with a notification commit at a time,
+// so that the feed would wait for the appends, and the appends for the feed.
+func (f *Feed) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-f.moved:
+		}
+		f.announce(ctx, f.reached.Load())
+	}
+}
+
+func (f *Feed) announce(ctx context.Context, position int64) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	// Its failure costs time, not notifications: the hubs also poll.
 	_, _ = f.pool.Exec(ctx, sqlAnnounce, FeedChannel, strconv.FormatInt(position, 10))

@@ -46,7 +46,7 @@ func fold[S state[S]](
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	rows, err := tx.Query(ctx, sqlLoad, ids)
+	rows, err := tx.Query(ctx, sqlLoad, uuids(ids))
 	if err != nil {
 		return nil, fmt.Errorf("load %s states: %w", streamType, err)
 	}

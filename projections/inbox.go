@@ -73,7 +73,7 @@ func (Inbox) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 	if len(users) == 0 {
 		return nil
 	}
-	if _, err := tx.Exec(ctx, sqlAddInboxReaders, users, seqs, times); err != nil {
+	if err := write(ctx, tx, sqlAddInboxReaders, users, seqs, times); err != nil {
 		return fmt.Errorf("keep that users read all: %w", err)
 	}
 	return nil
@@ -97,7 +97,7 @@ func saveInbox(ctx context.Context, tx pgx.Tx, changed []folded[inbox.Entry]) er
 		ids, users, docs = append(ids, c.id), append(users, c.state.UserID), append(docs, doc)
 		enteredSeq, read = append(enteredSeq, c.first), append(read, c.state.Read) // enteredSeq is kept from the first time on
 	}
-	if _, err := tx.Exec(ctx, sqlSaveInbox, ids, users, enteredSeq, read, docs); err != nil {
+	if err := write(ctx, tx, sqlSaveInbox, uuids(ids), users, enteredSeq, read, docs); err != nil {
 		return fmt.Errorf("save inbox entries: %w", err)
 	}
 	return nil

@@ -75,7 +75,7 @@ func saveOffers(ctx context.Context, tx pgx.Tx, changed []folded[offer.Offer]) e
 		ids, withdrawn, endsAt = append(ids, c.id), append(withdrawn, c.state.Withdrawn), append(endsAt, c.state.EndsAt)
 		createdSeq, docs = append(createdSeq, c.first), append(docs, doc) // createdSeq is kept from the first time on
 	}
-	if _, err := tx.Exec(ctx, sqlSaveOffers, ids, withdrawn, endsAt, createdSeq, docs); err != nil {
+	if _, err := tx.Exec(ctx, sqlSaveOffers, uuids(ids), withdrawn, endsAt, createdSeq, docs); err != nil {
 		return fmt.Errorf("save offers: %w", err)
 	}
 	return nil
@@ -105,7 +105,7 @@ func countUses(ctx context.Context, tx pgx.Tx, events []Event) error {
 	for id, n := range last {
 		ids, uses = append(ids, id), append(uses, n)
 	}
-	done, err := tx.Exec(ctx, sqlCountOfferUses, ids, uses)
+	done, err := tx.Exec(ctx, sqlCountOfferUses, uuids(ids), uses)
 	if err != nil {
 		return fmt.Errorf("count the uses of offers: %w", err)
 	}

@@ -47,7 +47,7 @@ func (Orders) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 		status, placedAt = append(status, string(c.state.Status)), append(placedAt, c.state.PlacedAt)
 		placedSeq = append(placedSeq, c.first) // kept from the first time on
 	}
-	if _, err := tx.Exec(ctx, sqlSaveOrders, ids, customers, agents, status, placedAt, placedSeq, docs); err != nil {
+	if err := write(ctx, tx, sqlSaveOrders, uuids(ids), customers, agents, status, placedAt, placedSeq, docs); err != nil {
 		return fmt.Errorf("save orders: %w", err)
 	}
 	return nil

@@ -56,7 +56,7 @@ func (Payments) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 		ids, orders = append(ids, c.id), append(orders, c.state.OrderID)
 		startedSeq, docs = append(startedSeq, c.first), append(docs, doc) // startedSeq is kept from the first time on
 	}
-	if _, err := tx.Exec(ctx, sqlSavePayments, ids, orders, startedSeq, docs); err != nil {
+	if err := write(ctx, tx, sqlSavePayments, uuids(ids), uuids(orders), startedSeq, docs); err != nil {
 		return fmt.Errorf("save payments: %w", err)
 	}
 	return nil

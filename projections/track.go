@@ -51,7 +51,7 @@ func (Tracks) Project(ctx context.Context, tx pgx.Tx, events []Event) error {
 	if len(orders) == 0 {
 		return nil
 	}
-	if _, err := tx.Exec(ctx, sqlAddTrackPoints, orders, seqs, agents, lat, lng, speed, heading, accuracy, times); err != nil {
+	if err := write(ctx, tx, sqlAddTrackPoints, uuids(orders), seqs, agents, lat, lng, speed, heading, accuracy, times); err != nil {
 		return fmt.Errorf("add to tracks: %w", err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/orderlog/orderlog/eventstore"
 	"github.com/orderlog/orderlog/projections"
@@ -28,12 +29,14 @@ func (Index) Project(ctx context.Context, tx pgx.Tx, events []projections.Event)
 		return nil
 	}
 	seqs, types := make([]int64, len(events)), make([]string, len(events))
-	actors, orders := make([]string, len(events)), make([]uuid.NullUUID, len(events))
+	actors, orders := make([]string, len(events)), make(pgtype.FlatArray[pgtype.UUID], len(events))
 	for i, e := range events {
 		k := KeysOf(e.Recorded)
-		seqs[i], types[i], actors[i], orders[i] = e.Seq, e.Type, k.Actor, k.OrderID
+		seqs[i], types[i], actors[i], orders[i] = e.Seq, e.Type, k.Actor, pgtype.UUID{Bytes: k.OrderID.UUID, Valid: k.OrderID.Valid}
 	}
-	if _, err := tx.Exec(ctx, sqlAddKeys, seqs, types, actors, orders); err != nil {
+	var q pgx.Batch
+	q.Queue(sqlAddKeys, seqs, types, actors, orders)
+	if err := eventstore.AtEnd(ctx, tx, &q); err != nil {
 		return fmt.Errorf("add to the audit's index: %w", err)
 	}
 	return nil

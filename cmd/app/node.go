@@ -39,6 +39,7 @@ type node struct {
 	pool      *pgxpool.Pool
 	store     *eventstore.Store
 	listener  *eventstore.Listener
+	feed      *projections.Feed
 	runner    *projections.Runner
 	retention *projections.Retention
 	views     *projections.Views
@@ -81,9 +82,12 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	}
 
 	n.listener = eventstore.NewListener(pool, log, eventstore.EventsChannel, projections.FeedChannel)
-	feed := projections.NewFeed(pool)
+	n.feed = projections.NewFeed(pool)
 	n.runner = projections.NewRunner(pool, n.listener, log,
-		projections.Group{Name: projections.GroupFeed, Models: []projections.Model{feed}, Committed: feed.Announce},
+		projections.Group{Name: projections.GroupFeed, Models: []projections.Model{n.feed}, Committed: func(position int64) {
+			n.feed.Committed(position)
+			n.listener.Hint(projections.FeedChannel, position)
+		}},
 		projections.ViewsGroup(pool),
 		projections.Group{Name: projections.GroupInbox, Gather: projections.Background, Models: []projections.Model{reactions.Inbox{Log: n.store}}},
 		projections.Group{Name: projections.GroupRefunds, Gather: projections.Background, Models: []projections.Model{reactions.Refunds{Commands: service}}},
@@ -97,7 +101,7 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	n.views = projections.NewViews(pool)
 	feedLog := projections.NewFeedLog(pool)
 	grown, _ := n.listener.Signal(projections.FeedChannel)
-	n.hub = delivery.New(delivery.Config{Feed: feedLog, Hint: grown, Logger: log})
+	n.hub = delivery.New(delivery.Config{Feed: n.feed.Newest(feedLog), Hint: grown, Logger: log})
 	n.sessions = session.New(session.Config{
 		Hub: n.hub, Verifier: n.verifier, Access: access{service}, Locator: access{service}, Logger: log,
 	})
@@ -150,6 +154,7 @@ func (n *node) Run(ctx context.Context) error {
 		"event store": n.store.Run,
 		"listener":    n.listener.Run,
 		"projections": n.runner.Run,
+		"feed":        n.feed.Run,
 		"retention":   n.retention.Run,
 		"hub":         n.hub.Run,
 		"notary":      n.notary.Run,

@@ -19,7 +19,7 @@ import (
 )
 
 // atOnce is how many users' entries are appended at the same time: the log commits those that wait together.
-const atOnce = 64
+const atOnce = 256
 
 // The types of the entries.
 const (
