@@ -47,7 +47,11 @@ func (s *Store) tryTransact(ctx context.Context, requests []*request) ([]outcome
 	defer conn.Release()
 
 	if b, ok := asExpected(requests); ok {
-		stored, err := b.writeAsExpected(ctx, conn)
+		statement, err := conn.Conn().Prepare(ctx, "append_events", sqlAppend) // the first time only
+		if err != nil {
+			return nil, fmt.Errorf("prepare to append: %w", err)
+		}
+		stored, err := b.writeAsExpected(ctx, conn, statement)
 		switch {
 		case err != nil && (spoken(err) || pgconn.SafeToRetry(err)):
 			return nil, err

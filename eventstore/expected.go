@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -40,27 +41,29 @@ func asExpected(requests []*request) (*batch, bool) {
 	return b, true
 }
 
-// writeAsExpected stores the batch in one statement, which is its own transaction. It answers false, and has
+// writeAsExpected stores the batch in one statement, sqlAppend, which is its own transaction. It answers false, and has
 // stored nothing, when the assumption was wrong.
-func (b *batch) writeAsExpected(ctx context.Context, conn *pgxpool.Conn) (stored bool, err error) {
-	a, e, st, k := &b.assumed, &b.events, &b.streams, &b.keys
-	var head int64
-	var at time.Time
-	err = conn.QueryRow(ctx, sqlAppend, a.streamType, a.streamID, a.version,
-		e.id, e.streamType, e.streamID, e.version, e.typ, e.data, e.meta,
-		st.streamType, st.streamID, st.version, st.first, st.last,
-		k.scope, k.key, k.fingerprint, k.first, k.last, k.answer, EventsChannel,
-	).Scan(&head, &at)
+func (b *batch) writeAsExpected(ctx context.Context, conn *pgxpool.Conn, statement *pgconn.StatementDescription) (stored bool, err error) {
+	answer := conn.Conn().PgConn().ExecStatement(ctx, statement, b.parameters(), binaryFormat, binaryFormat).Read()
 	var pgErr *pgconn.PgError
 	switch {
-	case errors.As(err, &pgErr) && (pgErr.Code == "OL001" || pgErr.Code == "23505"):
+	case errors.As(answer.Err, &pgErr) && (pgErr.Code == "OL001" || pgErr.Code == "23505"):
 		return false, nil
-	case err != nil:
+	case answer.Err != nil:
+		return false, fmt.Errorf("append as expected: %w", answer.Err)
+	}
+	var head int64
+	var at time.Time
+	types, row := conn.Conn().TypeMap(), answer.Rows[0]
+	if err := errors.Join(types.Scan(pgtype.Int8OID, pgtype.BinaryFormatCode, row[0], &head),
+		types.Scan(pgtype.TimestamptzOID, pgtype.BinaryFormatCode, row[1], &at)); err != nil {
 		return false, fmt.Errorf("append as expected: %w", err)
 	}
 	b.settle(head, at)
 	return true, nil
 }
+
+var binaryFormat = []int16{pgtype.BinaryFormatCode} // of all parameters, or all columns
 
 // settle turns what was counted from the head into what it is.
 func (b *batch) settle(head int64, at time.Time) {

@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -61,4 +62,46 @@ func Statements() map[string]string {
 		"sqlNextSegment": sqlNextSegment, "sqlMoveCheckpoint": sqlMoveCheckpoint,
 		"sqlTellFailure": sqlTellFailure, "sqlClearFailures": sqlClearFailures,
 	}
+}
+
+// Parameters are the values that append_events is called with for a batch, and how they are encoded.
+func Parameters(appends []Append) (values []any, encoded [][]byte, err error) {
+	b, err := batchOf(appends)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, e, st, k := &b.assumed, &b.events, &b.streams, &b.keys
+	return []any{
+		orEmpty(a.streamType), orEmpty(a.streamID), orEmpty(a.version),
+		orEmpty(e.id), orEmpty(e.streamType), orEmpty(e.streamID), orEmpty(e.version), orEmpty(e.typ), orEmpty(e.data), orEmpty(e.meta),
+		orEmpty(st.streamType), orEmpty(st.streamID), orEmpty(st.version), orEmpty(st.first), orEmpty(st.last),
+		orEmpty(k.scope), orEmpty(k.key), orEmpty(k.fingerprint), orEmpty(k.first), orEmpty(k.last), orEmpty(k.answer), EventsChannel,
+	}, b.parameters(), nil
+}
+
+// orEmpty is a slice that is not nil, which pgx would take for NULL.
+func orEmpty[S ~[]T, T any](values S) S { return append(S{}, values...) }
+
+// ParametersAgain encodes the parameters of one batch as often as it is called.
+func ParametersAgain(appends []Append) (encode func() [][]byte, err error) {
+	b, err := batchOf(appends)
+	if err != nil {
+		return nil, err
+	}
+	return b.parameters, nil
+}
+
+func batchOf(appends []Append) (*batch, error) {
+	requests := make([]*request, len(appends))
+	for i, a := range appends {
+		var err error
+		if requests[i], err = newRequest(a); err != nil {
+			return nil, err
+		}
+	}
+	b, ok := asExpected(requests)
+	if !ok {
+		return nil, errors.New("the appends do not fit together")
+	}
+	return b, nil
 }

@@ -28,7 +28,7 @@ func (a Append) validate() (meta json.RawMessage, err error) {
 		return nil, err
 	}
 	if meta, err = json.Marshal(a.Meta); err == nil {
-		err = storable(meta)
+		err = storableJSON(meta)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: meta: %w", ErrInvalid, err)
@@ -93,12 +93,19 @@ func isText(s string) bool {
 // storable tells whether PostgreSQL's jsonb takes the value.
 func storable(data json.RawMessage) error {
 	switch {
-	case len(data) > MaxData:
-		return fmt.Errorf("%d bytes; the most is %d", len(data), MaxData)
 	case !utf8.Valid(data):
 		return errors.New("not UTF-8")
 	case !json.Valid(data):
 		return errors.New("not valid JSON")
+	}
+	return storableJSON(data)
+}
+
+// storableJSON tells the same of what is JSON, and in UTF-8.
+func storableJSON(data json.RawMessage) error {
+	switch {
+	case len(data) > MaxData:
+		return fmt.Errorf("%d bytes; the most is %d", len(data), MaxData)
 	case bytes.Contains(data, []byte(`\u`)):
 		return storableEscapes(data)
 	}
