@@ -1,6 +1,10 @@
 package projections
 
-import "time"
+import (
+	"time"
+
+	"github.com/orderlog/orderlog/eventstore"
+)
 
 // Statements are all that a test can prepare against the schema.
 func Statements() map[string]string {
@@ -47,3 +51,6 @@ func (n *Newest) Writes(from, upTo int64, items []Notification) {
 	n.writes(written{from, upTo, items})
 }
 func (n *Newest) Committed(position int64) { n.committed(position) }
+
+// Decoding returns what the groups of a runner decode with.
+func Decoding() func(eventstore.Recorded) (Event, error) { return (&decoded{}).event }
