@@ -9,18 +9,18 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// $1 is how many events there are, $2 which copy of them is made. Ids end in the number of the copy, and so keep the
-// order that they have.
+// $1 is how many events there are, $2 which copy of them is made. Where an id has its version, its copies have a letter,
+// which no id has there: so they are ids of their own, and in the order that they had.
 const (
 	sqlRepeatEvents = `
-INSERT INTO events SELECT seq + $1::bigint * $2::bigint, overlay(id::text placing to_char($2::bigint, 'FM0000') from 33)::uuid, stream_type,
-	overlay(stream_id::text placing to_char($2::bigint, 'FM0000') from 33)::uuid, version, type, data, meta,
-	recorded_at + $2::bigint * (SELECT max(recorded_at) - min(recorded_at) + interval '1 millisecond' FROM events WHERE seq IN (1, $1::bigint))
+INSERT INTO events SELECT seq + $1::bigint * $2::int, overlay(id::text placing chr(96 + $2::int) from 15)::uuid, stream_type,
+	overlay(stream_id::text placing chr(96 + $2::int) from 15)::uuid, version, type, data, meta,
+	recorded_at + $2::int * (SELECT max(recorded_at) - min(recorded_at) + interval '1 millisecond' FROM events WHERE seq IN (1, $1::bigint))
 FROM events WHERE seq <= $1::bigint ORDER BY seq`
 
 	sqlRepeatStreams = `
-INSERT INTO streams SELECT stream_type, overlay(stream_id::text placing to_char($2::bigint, 'FM0000') from 33)::uuid, version,
-	first_seq + $1::bigint * $2::bigint, last_seq + $1::bigint * $2::bigint
+INSERT INTO streams SELECT stream_type, overlay(stream_id::text placing chr(96 + $2::int) from 15)::uuid, version,
+	first_seq + $1::bigint * $2::int, last_seq + $1::bigint * $2::int
 FROM streams WHERE last_seq <= $1::bigint`
 )
 
@@ -37,7 +37,7 @@ func multiply(ctx context.Context, out io.Writer, pool *pgxpool.Pool, times int)
 	}
 	for _, sql := range []string{sqlRepeatEvents, sqlRepeatStreams} {
 		if err := inParallel(2, times-1, func(i int) error {
-			_, err := pool.Exec(ctx, sql, head, int64(i+1))
+			_, err := pool.Exec(ctx, sql, head, i+1)
 			return err
 		}); err != nil {
 			return fmt.Errorf("multiply the log: %w", err)
