@@ -53,7 +53,7 @@ func NotificationLog() ReadModel {
 
 // ViewsGroup is the group of all read models.
 func ViewsGroup(pool *pgxpool.Pool) Group {
-	g := Group{Name: GroupViews, Gather: Background}
+	g := Group{Name: GroupViews, Gather: GatherAwaited}
 	for _, m := range ReadModels() {
 		g.Models = append(g.Models, m.New(pool))
 	}

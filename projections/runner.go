@@ -33,9 +33,14 @@ const (
 	GroupProofs = "proofs" // the Merkle tree over the log, and what auditors search by
 )
 
-// Background is how far apart the segments of a group begin at least whose rows somebody may wait for, though not for
-// each event by itself.
-const Background = 20 * time.Millisecond
+// How far apart the segments of a group begin at least, while events come one after the other. Each segment costs a
+// transaction, however few events it has.
+const (
+	// GatherAwaited is for a group whose rows somebody may wait for, who has just changed something.
+	GatherAwaited = 20 * time.Millisecond
+	// GatherUnawaited is for the others.
+	GatherUnawaited = 50 * time.Millisecond
+)
 
 // Event is a recorded event with its decoded body. Groups share events: models only read them.
 type Event struct {

@@ -89,10 +89,10 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 			n.listener.Hint(projections.FeedChannel, position)
 		}},
 		projections.ViewsGroup(pool),
-		projections.Group{Name: projections.GroupInbox, Gather: projections.Background, Models: []projections.Model{reactions.Inbox{Log: n.store}}},
-		projections.Group{Name: projections.GroupRefunds, Gather: projections.Background, Models: []projections.Model{reactions.Refunds{Commands: service}}},
+		projections.Group{Name: projections.GroupInbox, Gather: projections.GatherUnawaited, Models: []projections.Model{reactions.Inbox{Log: n.store}}},
+		projections.Group{Name: projections.GroupRefunds, Gather: projections.GatherUnawaited, Models: []projections.Model{reactions.Refunds{Commands: service}}},
 		projections.Group{
-			Name: projections.GroupProofs, Undecoded: true, Gather: projections.Background, Models: []projections.Model{proofs.Tree{}, replay.Index{}},
+			Name: projections.GroupProofs, Undecoded: true, Gather: projections.GatherUnawaited, Models: []projections.Model{proofs.Tree{}, replay.Index{}},
 			Committed: func(int64) { wake(treeGrown) },
 		},
 	)
