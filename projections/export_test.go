@@ -47,6 +47,7 @@ func NewNewest() *Newest { return &Newest{} }
 
 // Held, Writes and Committed are what the feed and the hub do with it.
 func (n *Newest) Held(after int64, limit int) (Page, bool) { return n.held(after, limit) }
+
 func (n *Newest) Writes(from, upTo int64, items []Notification) {
 	n.writes(written{from, upTo, items})
 }
