@@ -107,7 +107,7 @@ type batch struct {
 	versions      map[StreamID]int64 // as they will be after the writes decided so far
 	known         map[[2]string]storedKey
 
-	assumed streamRows // versions to hold to, for asExpected
+	checked streamRows // versions to hold to of streams that are not written, for asExpected
 	events  eventRows
 	streams streamRows
 	keys    keyRows
@@ -129,6 +129,7 @@ type streamRows struct {
 	index       map[StreamID]int
 	streamType  []string
 	streamID    uuids
+	expected    []int64 // the version before the batch
 	version     []int64
 	first, last []int64
 }
@@ -280,6 +281,7 @@ func (b *batch) add(sa StreamAppend, meta string) {
 		rows.index[sa.Stream] = n
 		rows.streamType = append(rows.streamType, sa.Stream.Type)
 		rows.streamID = append(rows.streamID, pgUUID(sa.Stream.ID))
+		rows.expected = append(rows.expected, version-int64(len(sa.Events)))
 		rows.version = append(rows.version, 0)
 		rows.first = append(rows.first, first)
 		rows.last = append(rows.last, 0)

@@ -9,22 +9,30 @@ import (
 // parameters are those of [sqlAppend] in PostgreSQL's binary format. pgx encodes such arrays as well, but goes
 // through an interface for every element, which takes four times as long; and nobody's events are stored meanwhile.
 func (b *batch) parameters() [][]byte {
-	a, e, st, k := &b.assumed, &b.events, &b.streams, &b.keys
+	checked, e, st, k := &b.checked, &b.events, &b.streams, &b.keys
 	return [][]byte{
-		texts(a.streamType), ids(a.streamID), bigints(a.version),
-		ids(e.id), texts(e.streamType), ids(e.streamID), bigints(e.version), texts(e.typ), texts(e.data), texts(e.meta),
-		texts(st.streamType), ids(st.streamID), bigints(st.version), bigints(st.first), bigints(st.last),
+		texts(checked.streamType), ids(checked.streamID), bigints(checked.version),
+		texts(st.streamType), ids(st.streamID), bigints(st.expected), bigints(st.version), bigints(st.first), bigints(st.last),
+		ids(e.id), texts(e.streamType), ids(e.streamID), bigints(e.version), texts(e.typ), jsons(e.data), jsons(e.meta),
 		texts(k.scope), texts(k.key), array(pgtype.ByteaOID, k.fingerprint, 32, bytesElement),
 		bigints(k.first), bigints(k.last), array(pgtype.TextOID, k.answer, 256, optionalElement), []byte(EventsChannel),
 	}
 }
 
 func texts(values []string) []byte {
-	width := 0
+	return array(pgtype.TextOID, values, width(values), textElement)
+}
+
+func jsons(values []string) []byte {
+	return array(pgtype.JSONBOID, values, 1+width(values), jsonbElement)
+}
+
+func width(values []string) int {
+	sum := 0
 	for _, v := range values {
-		width += len(v)
+		sum += len(v)
 	}
-	return array(pgtype.TextOID, values, 1+width/max(1, len(values)), textElement)
+	return 1 + sum/max(1, len(values))
 }
 
 func ids(values uuids) []byte       { return array(pgtype.UUIDOID, values, 16, uuidElement) }
@@ -32,6 +40,7 @@ func bigints(values []int64) []byte { return array(pgtype.Int8OID, values, 8, bi
 
 // An element appends a value to b, and answers false for a NULL.
 func textElement(b []byte, v string) ([]byte, bool)      { return append(b, v...), true }
+func jsonbElement(b []byte, v string) ([]byte, bool)     { return append(append(b, 1), v...), true } // the format's version
 func bytesElement(b []byte, v []byte) ([]byte, bool)     { return append(b, v...), true }
 func uuidElement(b []byte, v pgtype.UUID) ([]byte, bool) { return append(b, v.Bytes[:]...), true }
 func bigintElement(b []byte, v int64) ([]byte, bool) {

@@ -61,11 +61,11 @@ func TestParametersAreEncodedAsPgxEncodesThem(t *testing.T) {
 	}
 }
 
-// parameterTypes are those of the parameters of append_events.
+// parameterTypes are those of the parameters of sqlAppend.
 var parameterTypes = []uint32{
 	pgtype.TextArrayOID, pgtype.UUIDArrayOID, pgtype.Int8ArrayOID,
-	pgtype.UUIDArrayOID, pgtype.TextArrayOID, pgtype.UUIDArrayOID, pgtype.Int8ArrayOID, pgtype.TextArrayOID, pgtype.TextArrayOID, pgtype.TextArrayOID,
-	pgtype.TextArrayOID, pgtype.UUIDArrayOID, pgtype.Int8ArrayOID, pgtype.Int8ArrayOID, pgtype.Int8ArrayOID,
+	pgtype.TextArrayOID, pgtype.UUIDArrayOID, pgtype.Int8ArrayOID, pgtype.Int8ArrayOID, pgtype.Int8ArrayOID, pgtype.Int8ArrayOID,
+	pgtype.UUIDArrayOID, pgtype.TextArrayOID, pgtype.UUIDArrayOID, pgtype.Int8ArrayOID, pgtype.TextArrayOID, pgtype.JSONBArrayOID, pgtype.JSONBArrayOID,
 	pgtype.TextArrayOID, pgtype.TextArrayOID, pgtype.ByteaArrayOID, pgtype.Int8ArrayOID, pgtype.Int8ArrayOID, pgtype.TextArrayOID,
 	pgtype.TextOID,
 }

@@ -64,17 +64,17 @@ func Statements() map[string]string {
 	}
 }
 
-// Parameters are the values that append_events is called with for a batch, and how they are encoded.
+// Parameters are the values that sqlAppend is called with for a batch, and how they are encoded.
 func Parameters(appends []Append) (values []any, encoded [][]byte, err error) {
 	b, err := batchOf(appends)
 	if err != nil {
 		return nil, nil, err
 	}
-	a, e, st, k := &b.assumed, &b.events, &b.streams, &b.keys
+	c, e, st, k := &b.checked, &b.events, &b.streams, &b.keys
 	return []any{
-		orEmpty(a.streamType), orEmpty(a.streamID), orEmpty(a.version),
+		orEmpty(c.streamType), orEmpty(c.streamID), orEmpty(c.version),
+		orEmpty(st.streamType), orEmpty(st.streamID), orEmpty(st.expected), orEmpty(st.version), orEmpty(st.first), orEmpty(st.last),
 		orEmpty(e.id), orEmpty(e.streamType), orEmpty(e.streamID), orEmpty(e.version), orEmpty(e.typ), orEmpty(e.data), orEmpty(e.meta),
-		orEmpty(st.streamType), orEmpty(st.streamID), orEmpty(st.version), orEmpty(st.first), orEmpty(st.last),
 		orEmpty(k.scope), orEmpty(k.key), orEmpty(k.fingerprint), orEmpty(k.first), orEmpty(k.last), orEmpty(k.answer), EventsChannel,
 	}, b.parameters(), nil
 }

@@ -49,7 +49,7 @@ FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bigint[], $6:
 	sqlMoveHead = `UPDATE log_head SET seq = $1, recorded_at = $2`
 
 	sqlAppend = `
-SELECT head, at FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
+SELECT head, at FROM append_events_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`
 
 	sqlNotify = `SELECT pg_notify($1, $2)`
 
