@@ -186,6 +186,17 @@ func (s *Subscription) offer(f *Frame, channel string, before int64) {
 		return
 	}
 	s.queue = append(s.queue, f)
+	if !s.toWake {
+		s.toWake = true
+		s.hub.offered = append(s.hub.offered, s)
+	}
+}
+
+// wakeOffered has the consumer look for what was offered.
+func (s *Subscription) wakeOffered() {
+	s.mu.Lock()
+	s.toWake = false
+	s.mu.Unlock()
 	s.Signal()
 }
 

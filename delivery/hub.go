@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,6 +101,9 @@ type Hub struct {
 	// read where to begin. It is stored under mu, after the offers, so that a subscription which is live and has
 	// nothing queued is complete up to any value that it loads.
 	position atomic.Int64
+
+	// offered are the subscriptions that were offered something since they were woken, each once. It is Run's.
+	offered []*Subscription
 
 	mu       sync.Mutex // taken before a subscription's own lock, never after
 	ring     ring
@@ -207,8 +211,8 @@ func (h *Hub) step(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	for _, f := range frames {
-		h.publish(f)
+	for some := range slices.Chunk(frames, framesAWake) {
+		h.publish(some...)
 	}
 	h.advance(page.Position)
 	return page.More, nil
@@ -243,9 +247,25 @@ func (h *Hub) begin(position int64) {
 	}
 }
 
-// publish offers a frame to the live subscriptions of its channels. The lock is held for one frame only, so that
-// a long page does not keep others out.
-func (h *Hub) publish(f *Frame) {
+// framesAWake is how many frames are published before those are woken that they are for: whoever is told of many events
+// writes them together, also where so many are woken that the hub seldom gets to run.
+const framesAWake = 64
+
+// publish offers frames to the live subscriptions of their channels, and then wakes those that were offered something. It is
+// for Run's goroutine.
+func (h *Hub) publish(frames ...*Frame) {
+	for _, f := range frames {
+		h.offer(f)
+	}
+	for i, s := range h.offered {
+		h.offered[i] = nil
+		s.wakeOffered()
+	}
+	h.offered = h.offered[:0]
+}
+
+// offer holds the lock for one frame only, so that a long page does not keep others out.
+func (h *Hub) offer(f *Frame) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ring.push(f)

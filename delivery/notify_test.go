@@ -57,6 +57,36 @@ func TestASubscriptionNotifies(t *testing.T) {
 	}
 }
 
+// However many writers compete with the hub for the processor, events that come together are written together.
+func TestWhoIsToldOfEventsThatCameTogetherIsWokenOnce(t *testing.T) {
+	t.Parallel()
+	feed := deliverytest.NewFeed()
+	hub := newHub(feed, nil)
+	mustStep(t, hub)
+	notified := 0
+	s, err := hub.Subscribe(Wanted{Channels: []string{"a", "b"}, Checked: hub.Position(), Notify: func() { notified++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for b, err := s.Take(10); err == nil && !b.Empty(); b, err = s.Take(10) {
+	}
+	for range 2 { // a second time, too
+		before := notified
+		for range framesAWake / 2 {
+			feed.Add("a")
+			feed.Add("b", "a")
+		}
+		mustStep(t, hub)
+		if notified != before+1 {
+			t.Errorf("woken %d times for %d events", notified-before, framesAWake)
+		}
+		if b, err := s.Take(2 * framesAWake); err != nil || len(b.Frames) != framesAWake {
+			t.Errorf("got %d events, %v", len(b.Frames), err)
+		}
+	}
+}
+
 func TestMembersOfAChannel(t *testing.T) {
 	t.Parallel()
 	a, b, c := &Subscription{}, &Subscription{}, &Subscription{}

@@ -48,6 +48,7 @@ type Subscription struct {
 	goal int64
 	// offered is the newest seq that was queued live, so that a frame of several channels is queued once.
 	offered int64
+	toWake  bool              // something was offered for which the hub will wake the consumer
 	told    bool              // that it has caught up
 	left    []string          // channels that ended and are to be told
 	joins   map[string]*joins // channels whose joining is not answered yet
