@@ -35,6 +35,7 @@ func (r *request) abandon() bool { return r.taken.CompareAndSwap(false, true) }
 func (s *Store) runAppender(ctx context.Context) error {
 	defer s.refuseQueued()
 	var held *request // taken from the queue, but too large for the batch before
+	callers := 0
 	for {
 		first := held
 		if first == nil {
@@ -45,12 +46,12 @@ func (s *Store) runAppender(ctx context.Context) error {
 			}
 		}
 		var batch []*request
-		batch, held = s.collect(first)
+		batch, held = s.collect(first, callers)
 		if len(batch) == 0 {
 			continue
 		}
 		// A batch is finished even when the store is told to stop; commit bounds its own time.
-		s.commit(context.WithoutCancel(ctx), batch)
+		callers = s.commit(context.WithoutCancel(ctx), batch)
 		if ctx.Err() != nil {
 			if held != nil && held.take() {
 				held.done <- outcome{err: ErrClosed}
@@ -60,9 +61,10 @@ func (s *Store) runAppender(ctx context.Context) error {
 	}
 }
 
-// collect takes what waits behind first, up to the bounds of a batch. held is the request that did not fit.
-func (s *Store) collect(first *request) (batch []*request, held *request) {
-	s.letCallersIn()
+// collect takes what waits behind first, up to the bounds of a batch. held is the request that did not fit; callers
+// are those that waited or were answered when the batch before was done.
+func (s *Store) collect(first *request, callers int) (batch []*request, held *request) {
+	s.letCallersIn(callers)
 	events, size := 0, 0
 	for next := first; ; {
 		if events > 0 && (events+next.events > s.opts.BatchEvents || size+next.bytes > s.opts.BatchBytes) {
@@ -84,13 +86,13 @@ func (s *Store) collect(first *request) (batch []*request, held *request) {
 	}
 }
 
-// letCallersIn yields while the queue grows. The callers that the last commit answered are runnable now;
-// letting them run first puts their next appends into this batch and not into one after it. It costs a lone
-// caller little, and makes batches of many callers larger.
-func (s *Store) letCallersIn() {
+// letCallersIn yields while the queue grows, until as many wait as may have come back. The callers that the last
+// commit answered are runnable now; letting them run first puts their next appends into this batch and not into one
+// after it. It costs a lone caller little, and makes batches of many callers larger.
+func (s *Store) letCallersIn(callers int) {
 	const patience = 64 // yields without a newcomer
 	waiting := len(s.queue)
-	for idle := 0; idle < patience && waiting < cap(s.queue); idle++ {
+	for idle := 0; idle < patience && waiting < min(callers-1, cap(s.queue)); idle++ { // one is out of the queue
 		runtime.Gosched()
 		if n := len(s.queue); n > waiting {
 			waiting, idle = n, 0
@@ -111,8 +113,8 @@ func (s *Store) refuseQueued() {
 	}
 }
 
-// commit stores a batch and answers each of its requests.
-func (s *Store) commit(ctx context.Context, batch []*request) {
+// commit stores a batch and answers each of its requests. It tells how many waited or were answered then.
+func (s *Store) commit(ctx context.Context, batch []*request) (callers int) {
 	start := time.Now()
 	outcomes, err := s.transact(ctx, batch)
 	var unknown *unknownOutcomeError
@@ -124,9 +126,9 @@ func (s *Store) commit(ctx context.Context, batch []*request) {
 		// One append that the database refuses must not fail those that wait beside it.
 		s.log.WarnContext(ctx, "a batch was refused; its appends are tried one by one", "appends", len(batch), "err", err)
 		for _, r := range batch {
-			s.commit(ctx, []*request{r})
+			callers = s.commit(ctx, []*request{r})
 		}
-		return
+		return callers
 	}
 	stats, mismatches := BatchStats{Appends: len(batch), Duration: time.Since(start), Err: err}, 0
 	for i := 0; err == nil && i < len(batch); i++ {
@@ -143,6 +145,7 @@ func (s *Store) commit(ctx context.Context, batch []*request) {
 		}
 	}
 	s.counters.batch(stats, mismatches) // before anybody is answered, so that who looks then sees it
+	callers = len(s.queue) + len(batch)
 	for i, r := range batch {
 		if err != nil {
 			r.done <- outcome{err: failed(err)}
@@ -153,6 +156,7 @@ func (s *Store) commit(ctx context.Context, batch []*request) {
 	if s.opts.Observe != nil {
 		s.opts.Observe(stats)
 	}
+	return callers
 }
 
 // isRefusal tells an error that PostgreSQL gave for what was sent from one of the connection or server.

@@ -104,13 +104,20 @@ type batch struct {
 	relative      bool  // seqs and times are not settled yet: see asExpected
 	oldHead, head int64 // 0 and on while relative
 	recordedAt    time.Time
-	versions      map[StreamID]int64 // as they will be after the writes decided so far
+	streams       []streamState
+	at            map[StreamID]int // a stream's place in streams
 	known         map[[2]string]storedKey
 
-	checked streamRows // versions to hold to of streams that are not written, for asExpected
-	events  eventRows
-	streams streamRows
-	keys    keyRows
+	events eventRows
+	keys   keyRows
+}
+
+// streamState is a stream that requests name.
+type streamState struct {
+	id          StreamID
+	found       int64 // its version before the batch, or what is assumed to be
+	version     int64 // as it will be after the writes decided so far
+	first, last int64 // seqs of its events in the batch; 0: there are none
 }
 
 type storedKey struct {
@@ -122,16 +129,14 @@ type eventRows struct {
 	id, streamID    uuids
 	streamType, typ []string
 	version         []int64
-	data, meta      []string
+	data, meta      [][]byte
 }
 
 type streamRows struct {
-	index       map[StreamID]int
-	streamType  []string
-	streamID    uuids
-	expected    []int64 // the version before the batch
-	version     []int64
-	first, last []int64
+	streamType     []string
+	streamID       uuids
+	found, version []int64
+	first, last    []int64
 }
 
 type keyRows struct {
@@ -142,30 +147,63 @@ type keyRows struct {
 }
 
 func newBatch(requests []*request) *batch {
+	streams, events := 0, 0
+	for _, r := range requests {
+		streams += len(r.Streams)
+		events += r.events
+	}
 	return &batch{
 		requests: requests,
 		outcomes: make([]outcome, len(requests)),
-		versions: make(map[StreamID]int64),
+		streams:  make([]streamState, 0, streams),
+		at:       make(map[StreamID]int, streams),
 		known:    make(map[[2]string]storedKey),
-		streams:  streamRows{index: make(map[StreamID]int)},
+		events: eventRows{
+			id: make(uuids, 0, events), streamID: make(uuids, 0, events),
+			streamType: make([]string, 0, events), typ: make([]string, 0, events), version: make([]int64, 0, events),
+			data: make([][]byte, 0, events), meta: make([][]byte, 0, events),
+		},
 	}
+}
+
+// name takes note of a stream at a version, unless a request before has named it.
+func (b *batch) name(id StreamID, version int64) {
+	if _, known := b.at[id]; !known {
+		b.at[id] = len(b.streams)
+		b.streams = append(b.streams, streamState{id: id, found: version, version: version})
+	}
+}
+
+func (b *batch) stream(id StreamID) *streamState { return &b.streams[b.at[id]] }
+
+// streamRows are the streams that get events, and those that are only held to a version.
+func (b *batch) streamRows() (moved, checked streamRows) {
+	for i := range b.streams {
+		if st := &b.streams[i]; st.last > 0 {
+			moved.add(st)
+		} else {
+			checked.add(st)
+		}
+	}
+	return moved, checked
+}
+
+func (rows *streamRows) add(st *streamState) {
+	rows.streamType = append(rows.streamType, st.id.Type)
+	rows.streamID = append(rows.streamID, pgUUID(st.id.ID))
+	rows.found = append(rows.found, st.found)
+	rows.version = append(rows.version, st.version)
+	rows.first = append(rows.first, st.first)
+	rows.last = append(rows.last, st.last)
 }
 
 // lookUp opens the transaction, takes the head's lock, and reads the versions and keys that the requests
 // name: one round trip.
 func (b *batch) lookUp(ctx context.Context, conn *pgxpool.Conn) error {
-	var streams []StreamID
-	var types, scopes, keys []string
-	var ids uuids
+	var scopes, keys []string
 	for _, r := range b.requests {
 		for _, sa := range r.Streams {
-			if _, ok := b.versions[sa.Stream]; ok {
-				continue
-			}
-			b.versions[sa.Stream] = 0
-			streams = append(streams, sa.Stream)
-			types = append(types, sa.Stream.Type)
-			ids = append(ids, pgUUID(sa.Stream.ID))
+			b.name(sa.Stream, 0)
 		}
 		if r.Key != nil {
 			scopes = append(scopes, r.Key.Scope)
@@ -173,16 +211,17 @@ func (b *batch) lookUp(ctx context.Context, conn *pgxpool.Conn) error {
 		}
 	}
 
+	_, streams := b.streamRows()
 	var q pgx.Batch
 	q.Queue(sqlBegin)
 	q.Queue(sqlLockHead).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&b.oldHead, &b.recordedAt)
 	})
-	q.Queue(sqlLookupStreams, types, ids).Query(func(rows pgx.Rows) error {
+	q.Queue(sqlLookupStreams, streams.streamType, streams.streamID).Query(func(rows pgx.Rows) error {
 		var n int
 		var version int64
 		_, err := pgx.ForEachRow(rows, []any{&n, &version}, func() error {
-			b.versions[streams[n-1]] = version
+			b.streams[n-1].found, b.streams[n-1].version = version, version
 			return nil
 		})
 		return err
@@ -231,7 +270,7 @@ func (b *batch) decideOne(r *request) (Result, error) {
 		}
 	}
 	for _, sa := range r.Streams {
-		if actual := b.versions[sa.Stream]; sa.Expected != AnyVersion && sa.Expected != actual {
+		if actual := b.stream(sa.Stream).version; sa.Expected != AnyVersion && sa.Expected != actual {
 			return Result{}, &ConflictError{Stream: sa.Stream, Expected: sa.Expected, Actual: actual}
 		}
 	}
@@ -240,7 +279,7 @@ func (b *batch) decideOne(r *request) (Result, error) {
 		result.FirstSeq = b.head + 1
 	}
 	for _, sa := range r.Streams {
-		b.add(sa, string(r.meta))
+		b.add(sa, r.meta)
 	}
 	result.LastSeq = b.head
 	if r.Key != nil {
@@ -256,37 +295,26 @@ func (k storedKey) repeated(asked IdempotencyKey) (Result, error) {
 	return k.result, nil
 }
 
-func (b *batch) add(sa StreamAppend, meta string) {
+func (b *batch) add(sa StreamAppend, meta []byte) {
 	if len(sa.Events) == 0 {
 		return
 	}
-	version := b.versions[sa.Stream]
-	first := b.head + 1
+	st := b.stream(sa.Stream)
+	if st.first == 0 {
+		st.first = b.head + 1
+	}
 	for _, e := range sa.Events {
-		version++
+		st.version++
 		b.head++
 		b.events.id = append(b.events.id, pgUUID(e.ID))
 		b.events.streamType = append(b.events.streamType, sa.Stream.Type)
 		b.events.streamID = append(b.events.streamID, pgUUID(sa.Stream.ID))
-		b.events.version = append(b.events.version, version)
+		b.events.version = append(b.events.version, st.version)
 		b.events.typ = append(b.events.typ, e.Type)
-		b.events.data = append(b.events.data, string(e.Data))
+		b.events.data = append(b.events.data, e.Data)
 		b.events.meta = append(b.events.meta, meta)
 	}
-	b.versions[sa.Stream] = version
-	rows := &b.streams
-	n, ok := rows.index[sa.Stream]
-	if !ok {
-		n = len(rows.version)
-		rows.index[sa.Stream] = n
-		rows.streamType = append(rows.streamType, sa.Stream.Type)
-		rows.streamID = append(rows.streamID, pgUUID(sa.Stream.ID))
-		rows.expected = append(rows.expected, version-int64(len(sa.Events)))
-		rows.version = append(rows.version, 0)
-		rows.first = append(rows.first, first)
-		rows.last = append(rows.last, 0)
-	}
-	rows.version[n], rows.last[n] = version, b.head
+	st.last = b.head
 }
 
 func (b *batch) addKey(k IdempotencyKey, result Result) {
@@ -318,7 +346,8 @@ func text(data json.RawMessage) *string {
 func (b *batch) write(ctx context.Context, conn *pgxpool.Conn) error {
 	var q pgx.Batch
 	if b.head > b.oldHead {
-		e, st := &b.events, &b.streams
+		e := &b.events
+		st, _ := b.streamRows()
 		q.Queue(sqlInsertEvents, b.oldHead, b.recordedAt, e.id, e.streamType, e.streamID, e.version, e.typ, e.data, e.meta)
 		q.Queue(sqlUpsertStreams, st.streamType, st.streamID, st.version, st.first, st.last)
 		q.Queue(sqlMoveHead, b.head, b.recordedAt)

@@ -9,10 +9,11 @@ import (
 // parameters are those of [sqlAppend] in PostgreSQL's binary format. pgx encodes such arrays as well, but goes
 // through an interface for every element, which takes four times as long; and nobody's events are stored meanwhile.
 func (b *batch) parameters() [][]byte {
-	checked, e, st, k := &b.checked, &b.events, &b.streams, &b.keys
+	e, k := &b.events, &b.keys
+	moved, checked := b.streamRows()
 	return [][]byte{
 		texts(checked.streamType), ids(checked.streamID), bigints(checked.version),
-		texts(st.streamType), ids(st.streamID), bigints(st.expected), bigints(st.version), bigints(st.first), bigints(st.last),
+		texts(moved.streamType), ids(moved.streamID), bigints(moved.found), bigints(moved.version), bigints(moved.first), bigints(moved.last),
 		ids(e.id), texts(e.streamType), ids(e.streamID), bigints(e.version), texts(e.typ), jsons(e.data), jsons(e.meta),
 		texts(k.scope), texts(k.key), array(pgtype.ByteaOID, k.fingerprint, 32, bytesElement),
 		bigints(k.first), bigints(k.last), array(pgtype.TextOID, k.answer, 256, optionalElement), []byte(EventsChannel),
@@ -23,11 +24,11 @@ func texts(values []string) []byte {
 	return array(pgtype.TextOID, values, width(values), textElement)
 }
 
-func jsons(values []string) []byte {
+func jsons(values [][]byte) []byte {
 	return array(pgtype.JSONBOID, values, 1+width(values), jsonbElement)
 }
 
-func width(values []string) int {
+func width[T string | []byte](values []T) int {
 	sum := 0
 	for _, v := range values {
 		sum += len(v)
@@ -40,7 +41,7 @@ func bigints(values []int64) []byte { return array(pgtype.Int8OID, values, 8, bi
 
 // An element appends a value to b, and answers false for a NULL.
 func textElement(b []byte, v string) ([]byte, bool)      { return append(b, v...), true }
-func jsonbElement(b []byte, v string) ([]byte, bool)     { return append(append(b, 1), v...), true } // the format's version
+func jsonbElement(b []byte, v []byte) ([]byte, bool)     { return append(append(b, 1), v...), true } // the format's version
 func bytesElement(b []byte, v []byte) ([]byte, bool)     { return append(b, v...), true }
 func uuidElement(b []byte, v pgtype.UUID) ([]byte, bool) { return append(b, v.Bytes[:]...), true }
 func bigintElement(b []byte, v int64) ([]byte, bool) {

@@ -20,36 +20,19 @@ func asExpected(requests []*request) (*batch, bool) {
 	b.relative = true
 	for _, r := range requests {
 		for _, sa := range r.Streams {
-			if _, known := b.versions[sa.Stream]; known {
-				continue
-			}
-			if sa.Expected == AnyVersion {
+			if _, known := b.at[sa.Stream]; !known && sa.Expected == AnyVersion {
 				return nil, false
 			}
-			b.versions[sa.Stream] = sa.Expected
+			b.name(sa.Stream, sa.Expected)
 		}
 	}
 	b.decide()
-	for i, out := range b.outcomes {
+	for _, out := range b.outcomes {
 		if out.err != nil {
 			return nil, false
 		}
-		b.check(requests[i])
 	}
 	return b, true
-}
-
-// check notes the streams of a request that are held to a version and have no events in the batch: those that do
-// are checked when they are moved.
-func (b *batch) check(r *request) {
-	for _, sa := range r.Streams {
-		if _, moved := b.streams.index[sa.Stream]; moved || len(sa.Events) > 0 {
-			continue
-		}
-		b.checked.streamType = append(b.checked.streamType, sa.Stream.Type)
-		b.checked.streamID = append(b.checked.streamID, pgUUID(sa.Stream.ID))
-		b.checked.version = append(b.checked.version, b.versions[sa.Stream])
-	}
 }
 
 // writeAsExpected stores the batch in one statement, sqlAppend, which is its own transaction. It answers false, and has

@@ -70,10 +70,11 @@ func Parameters(appends []Append) (values []any, encoded [][]byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c, e, st, k := &b.checked, &b.events, &b.streams, &b.keys
+	e, k := &b.events, &b.keys
+	st, c := b.streamRows()
 	return []any{
 		orEmpty(c.streamType), orEmpty(c.streamID), orEmpty(c.version),
-		orEmpty(st.streamType), orEmpty(st.streamID), orEmpty(st.expected), orEmpty(st.version), orEmpty(st.first), orEmpty(st.last),
+		orEmpty(st.streamType), orEmpty(st.streamID), orEmpty(st.found), orEmpty(st.version), orEmpty(st.first), orEmpty(st.last),
 		orEmpty(e.id), orEmpty(e.streamType), orEmpty(e.streamID), orEmpty(e.version), orEmpty(e.typ), orEmpty(e.data), orEmpty(e.meta),
 		orEmpty(k.scope), orEmpty(k.key), orEmpty(k.fingerprint), orEmpty(k.first), orEmpty(k.last), orEmpty(k.answer), EventsChannel,
 	}, b.parameters(), nil
