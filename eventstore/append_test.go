@@ -2,6 +2,7 @@ package eventstore_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 
@@ -151,5 +152,32 @@ func TestAnAppendNeverReadsAllStreams(t *testing.T) {
 	}
 	if scans != 0 || probes == 0 {
 		t.Errorf("the streams were read through %d times, and looked up %d times", scans, probes)
+	}
+}
+
+// An append that takes any version is looked up first, and written by other statements.
+func TestAnEventIsTheSameWhicheverWayItIsStored(t *testing.T) {
+	t.Parallel()
+	store := open(t, pgtest.Pool(t, pgtest.Database(t)), eventstore.Options{})
+	for _, data := range []string{
+		`{"b": 1.50, "a": [null, true, {"é": "\u00e9\n\\"}], "b": 1e3}`, `"plain"`, `12345678901234567890.123456789`, `null`, `[]`,
+	} {
+		for _, expected := range []int64{0, eventstore.AnyVersion} {
+			a := one(fresh(), expected)
+			a.Meta = eventstore.Meta{UserID: "ann", Reason: "\"é\\"}
+			a.Streams[0].Events[0].Data = json.RawMessage(data)
+			if _, err := store.Append(t.Context(), a); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	log, err := store.ReadLog(t.Context(), 0, 100)
+	if err != nil || len(log) != 10 {
+		t.Fatalf("%d events, %v", len(log), err)
+	}
+	for i := 0; i < len(log); i += 2 {
+		if a, b := log[i], log[i+1]; string(a.Data) != string(b.Data) || string(a.Meta) != string(b.Meta) {
+			t.Errorf("as expected:\n%s %s\nlooked up:\n%s %s", a.Data, a.Meta, b.Data, b.Meta)
+		}
 	}
 }

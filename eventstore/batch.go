@@ -211,7 +211,7 @@ func (b *batch) lookUp(ctx context.Context, conn *pgxpool.Conn) error {
 		}
 	}
 
-	_, streams := b.streamRows()
+	_, streams := b.streamRows() // all of them, in their order: nothing is decided yet
 	var q pgx.Batch
 	q.Queue(sqlBegin)
 	q.Queue(sqlLockHead).QueryRow(func(row pgx.Row) error {
