@@ -70,7 +70,8 @@ func TestABatchIsStoredOnlyWhenAllOfItIsAsExpected(t *testing.T) {
 		"the id with another type":    {[]eventstore.Append{one(sameID, 0)}, "", "head 4; events 1=1 2=2 3=1 4=1; streams 2:1-2 1:3-3 1:4-4; keys 1"},
 		"a stream that several touch": {[]eventstore.Append{one(there, 2), one(other, 1), one(there, 3)}, "", "head 6; events 1=1 2=2 3=1 4=3 5=2 6=4; streams 4:1-6 2:3-5; keys 1"},
 		"a new one that several touch": {
-			[]eventstore.Append{one(sameID, 0), one(other, 1), one(sameID, 1)}, "",
+			[]eventstore.Append{one(sameID, 0), one(other, 1), one(sameID, 1)},
+			"",
 			"head 6; events 1=1 2=2 3=1 4=1 5=2 6=2; streams 2:1-2 2:3-5 2:4-6; keys 1",
 		},
 		"held to a version":             {[]eventstore.Append{held(one(there, 2), other, 1)}, "", "head 4; events 1=1 2=2 3=1 4=3; streams 3:1-4 1:3-3; keys 1"},
