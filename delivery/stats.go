@@ -20,7 +20,7 @@ type Stats struct {
 	RingBytes      int64
 	RingFloor      int64
 	Readings       int64 // of the database that are under way for subscriptions, or wait for their turn
-	SharedReadings int64 // readings that took something which was read for others
+	SharedReadings int64 // readings for subscriptions that needed nothing of the database beyond what was read for others
 }
 
 type counters struct {

@@ -108,7 +108,7 @@ var (
 	descDelivered     = desc("hub_notifications_delivered_total", "Notifications handed out to subscriptions, by event.", "event")
 	descReplayed      = desc("hub_notifications_replayed_total", "Of those delivered, the ones that were caught up on, by where they were read: ring (memory) or database.", "source")
 	descReadings      = desc("hub_readings", "Readings of the database for subscriptions that are under way or wait for their turn.")
-	descShared        = desc("hub_readings_shared_total", "Readings of the database that were saved because the same one was under way.")
+	descShared        = desc("hub_readings_shared_total", "Readings for subscriptions that needed nothing of the database beyond what was read for others.")
 	descOverflows     = desc("hub_queue_overflows_total", "Queues that were thrown away because the client was slow; it catches up from the log.")
 	descFaults        = desc("hub_faults_total", "Readings of the notification log that failed.")
 	descRingFrames    = desc("hub_ring_notifications", "Notifications held in memory.")
