@@ -76,10 +76,16 @@ func compareKeepUp(ctx context.Context, out io.Writer, alone *business, node *fo
 		fmt.Fprintf(out, "followed: %6.0f appends/s, lag %7s at most   alone: %6.0f appends/s\n", steady, lag.Round(time.Millisecond), flat)
 		r, rate = append(r, steady/flat), steady
 	}
-	if err := node.whole(ctx); err != nil {
+	own, err := node.whole(ctx)
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "checked: every group came to the end of the log, the feed whole\n")
+	all := make(ratios, len(r))
+	for i := range r {
+		all[i] = r[i] * (1 + own)
+	}
+	fmt.Fprintf(out, "for each of these appends the node has appended %.2f events by itself; with those %s\n", own, all)
 	result(out, "projections_keep_up", "append_alone", r, 0.5, false)
 	return nil
 }
@@ -215,18 +221,21 @@ func (f *followed) settled(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// whole requires of what the groups made of the log that nothing is missing.
-func (f *followed) whole(ctx context.Context) error {
+// whole requires of what the groups made of the log that nothing is missing, and tells how many events the node has
+// appended by itself for each that it was given.
+func (f *followed) whole(ctx context.Context) (own float64, err error) {
 	if err := checkFeed(ctx, f.pool); err != nil {
-		return err
+		return 0, err
 	}
 	var missing int64
-	err := f.pool.QueryRow(ctx, `
+	err = f.pool.QueryRow(ctx, `
 SELECT (SELECT count(*) FROM events WHERE type = 'order.placed') - (SELECT count(*) FROM orders_view)
 	+ (SELECT count(*) FROM events WHERE type = 'inbox.entered') - (SELECT count(*) FROM inbox_view)
-	+ (SELECT count(*) FROM events WHERE type = 'courier.located') - (SELECT count(*) FROM track_points)`).Scan(&missing)
+	+ (SELECT count(*) FROM events WHERE type = 'courier.located') - (SELECT count(*) FROM track_points),
+	(SELECT (count(*) FILTER (WHERE type = 'inbox.entered'))::float8 / count(*) FILTER (WHERE type <> 'inbox.entered') FROM events)`).
+		Scan(&missing, &own)
 	if err == nil && missing != 0 {
 		err = fmt.Errorf("the views lack %d rows", missing)
 	}
-	return err
+	return own, err
 }
