@@ -9,7 +9,7 @@
 // A right that the log takes away ends at once: from the publication of its end on, a subscription hands out nothing
 // that only the lost channel carries, and says that it has left it.
 //
-// Memory is bounded: the ring by frames and bytes, a subscription's queue by frames. A subscription whose
+// Memory is bounded: the ring by frames and bytes, a subscription's queue by frames, what was read for many by bytes. A subscription whose
 // consumer is slow loses its queue, not its frames: it reads them again after its cursor.
 package delivery
 

@@ -80,8 +80,9 @@ func sharedChannel(channel string) bool {
 
 // asked is one of the pages that a client waits for: what was kept, and what follows it.
 type asked struct {
-	kept Page
-	rest *flight // nil: what was kept will do
+	kept   Page
+	rest   *flight // nil: what was kept will do
+	joined bool    // somebody asked for it before
 }
 
 // read returns a page after a seq for each channel that many are in, and one for all the others, which reach upTo if no
@@ -102,6 +103,11 @@ func (r *readings) read(ctx context.Context, channels []string, after, upTo int6
 			}
 			if err != nil {
 				r.giveUp(wanted[i:])
+			}
+			switch {
+			case a.joined && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+				return r.read(ctx, channels, after, upTo, limit) // the time was up of who came before, and not ours
+			case err != nil:
 				return nil, false, err
 			}
 			page = page.with(a.rest.page)
@@ -132,7 +138,7 @@ func (r *readings) ask(channels []string, after, upTo int64, limit int) (wanted 
 				f.shared = channel
 				r.shared[channel] = append(r.shared[channel], f)
 			}
-			a.rest, saved = f, saved && joined
+			a.rest, a.joined, saved = f, joined, saved && joined
 		}
 		wanted = append(wanted, a)
 	}
@@ -141,7 +147,7 @@ func (r *readings) ask(channels []string, after, upTo int64, limit int) (wanted 
 		if !joined {
 			r.queue = append(r.queue, f)
 		}
-		wanted, saved = append(wanted, asked{rest: f}), saved && joined
+		wanted, saved = append(wanted, asked{rest: f, joined: joined}), saved && joined
 	}
 	if len(r.batches) < r.most {
 		r.beginLocked()
@@ -254,6 +260,7 @@ func (r *readings) nextLocked() (*batch, context.Context) {
 			}
 			b.flights = append(b.flights, f)
 		}
+		r.queue[0] = nil // what lies before a slice is kept with it
 		r.queue = r.queue[1:]
 	}
 	if len(b.flights) == 0 {
@@ -307,8 +314,8 @@ func (r *readings) takeShared(b *batch, channel string, queue []*flight) {
 	r.shared[channel] = rest
 }
 
-// readBatch reads for all who wait. Where that fails, each reading is tried by itself, so that nobody's fails for the sake
-// of another's.
+// readBatch reads for all who wait. Where that fails, each reading that somebody still waits for is tried by itself, so that
+// nobody's fails for the sake of another's. Not so where it takes too long, because the database then does for each.
 func (r *readings) readBatch(ctx context.Context, b *batch) {
 	err := r.fly(ctx, b.flights)
 	if err == nil {
@@ -317,6 +324,9 @@ func (r *readings) readBatch(ctx context.Context, b *batch) {
 	several := r.severalAsked(b)
 	for _, f := range b.flights {
 		failed := err
+		if r.isOver(f) {
+			continue
+		}
 		if several && ctx.Err() == nil {
 			failed = r.fly(ctx, []*flight{f})
 		}
@@ -324,6 +334,12 @@ func (r *readings) readBatch(ctx context.Context, b *batch) {
 			r.land(f, Page{}, failed)
 		}
 	}
+}
+
+func (r *readings) isOver(f *flight) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return f.over
 }
 
 func (r *readings) severalAsked(b *batch) bool {

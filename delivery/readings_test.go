@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"pgregory.net/rapid"
 
@@ -254,6 +256,83 @@ func TestAReadingThatFailsHitsOnlyThoseWhoAskedForIt(t *testing.T) {
 }
 
 // Who goes away is not read for, and the database is not kept at work for nobody.
+// Thousands may have come back, each with pages of its own.
+func TestWhatWasReadIsNotHeldByTheQueueItWaitedIn(t *testing.T) {
+	t.Parallel()
+	feed := deliverytest.NewFeed()
+	clients := make([][]string, 40)
+	for i := range clients {
+		clients[i] = []string{fmt.Sprintf("user:%d", i)}
+		feed.Add(clients[i]...)
+	}
+	feed.Add("all")
+	var hub *Hub
+	var frames []weak.Pointer[Frame]
+	synctest.Test(t, func(t *testing.T) {
+		over := feedFunc{feed, func(ctx context.Context, readings []projections.Reading) ([]projections.Page, error) {
+			<-time.After(time.Second)
+			return feed.Read(ctx, readings)
+		}}
+		hub = hubOver(t, feed, func(c *Config) { c.Feed, c.Readers = over, 1 })
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		for _, channels := range clients {
+			wg.Go(func() {
+				page, err := hub.Read(t.Context(), channels, 0, 100)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil || len(page.Frames) != 1 {
+					t.Errorf("got %v, %v", page, err)
+					return
+				}
+				frames = append(frames, weak.Make(page.Frames[0]))
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
+	})
+	runtime.GC()
+	held := 0
+	for _, f := range frames {
+		if f.Value() != nil {
+			held++
+		}
+	}
+	if held > 0 || len(frames) != len(clients) {
+		t.Errorf("%d of %d frames are held", held, len(frames))
+	}
+	runtime.KeepAlive(hub)
+}
+
+func TestWhoJoinsAReadingLateHasTheTimeOfItsOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		feed := deliverytest.NewFeed()
+		feed.Add("user:a")
+		feed.Add("all")
+		tries := 0
+		over := feedFunc{feed, func(ctx context.Context, readings []projections.Reading) ([]projections.Page, error) {
+			if tries++; tries == 1 {
+				<-ctx.Done() // it hangs
+				return nil, ctx.Err()
+			}
+			return feed.Read(ctx, readings)
+		}}
+		hub := hubOver(t, feed, func(c *Config) { c.Feed = over })
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := hub.Read(t.Context(), []string{"user:a"}, 0, 10); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("who came first: %v", err)
+			}
+		})
+		<-time.After(hub.cfg.ReadTimeout - time.Second)
+		if page, err := hub.Read(t.Context(), []string{"user:a"}, 0, 10); err != nil || len(page.Frames) != 1 {
+			t.Errorf("who came late: %v, %v", page, err)
+		}
+		wg.Wait()
+	})
+}
+
 func TestWhatNobodyWaitsForIsNotRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

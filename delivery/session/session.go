@@ -11,8 +11,8 @@ import (
 	"github.com/orderlog/orderlog/internal/auth"
 )
 
-// Session is one client's stream, and what it may do. Do and TakeBack are for one goroutine, the reader; Next, Take,
-// Due and Answered for one goroutine, the writer; everything else is safe for concurrent use.
+// Session is one client's stream, and what it may do. Do and TakeBack are for one goroutine at a time, the reader; Next, Take,
+// Due and Answered for one at a time, the writer; everything else is safe for concurrent use.
 type Session struct {
 	service    *Service
 	sub        *delivery.Subscription // the rooms that are joined are its channels

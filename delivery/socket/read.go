@@ -74,15 +74,14 @@ func (c *Conn) NextReader() (kind int, body io.Reader, err error) {
 
 // skip passes over what is left of a frame, and opens the next one of its message.
 func (c *Conn) skip() error {
-	for c.in.left > 0 {
-		if c.in.start == c.in.end {
-			if err := c.fill(1); err != nil {
-				return err
-			}
-		}
-		n := min(int64(c.in.end-c.in.start), c.in.left)
-		c.in.start += int(n)
-		c.in.left -= n
+	if c.in.failure != nil {
+		return c.in.failure
+	}
+	n := min(int64(c.in.end-c.in.start), c.in.left)
+	c.in.start += int(n)
+	passed, err := io.CopyN(io.Discard, c.raw, c.in.left-n)
+	if c.in.left -= n + passed; err != nil {
+		return c.failed(err)
 	}
 	return c.endFrame()
 }

@@ -72,7 +72,7 @@ func newConn(h *Handler, upgraded *socket.Conn, r *http.Request) *conn {
 		c.wake()
 		return nil
 	})
-	c.writer.setTimer()
+	c.wakeHere() // finds nothing to write, and sets the timer
 	return c
 }
 

@@ -1,7 +1,7 @@
 // Package ws serves the notification log over WebSocket, subprotocols orderlog.v1 and orderlog.v1.batch.
 //
 // A connection is told, in one order, of everything: answers, events, caught_up and checkpoints are written by one
-// goroutine, and nothing after the close frame. Events rise in seq; each names the seq the connection was told of
+// goroutine at a time, and nothing after the close frame. Events rise in seq; each names the seq the connection was told of
 // before it, so a client can prove that it missed nothing. What a connection may see comes from its token alone.
 //
 // What a client may do and is told is its session's, as over the other transports; here are the messages, and how a
@@ -181,7 +181,7 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	}
 	h.mu.Lock()
 	for c := range h.conns {
-		_ = c.socket.Close() // both goroutines of the connection see it
+		_ = c.socket.Close() // who reads or writes sees it
 	}
 	h.mu.Unlock()
 	<-ended

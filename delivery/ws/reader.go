@@ -29,8 +29,8 @@ var errTooLarge = errors.New("ws: the message is too large")
 // run reads until the client has closed or the transport is broken, and ends the connection then. After the connection
 // was asked to end it looks at nothing any more, but reads on, so that the client gets the close frame.
 //
-// A stack that has grown while a message was served would stay large for as long as the client says nothing. So after a
-// message another goroutine reads on, and this one, when nobody is writing, writes the answers.
+// A stack that has grown while a message was served shrinks when garbage is collected, but not to the smallest there is: what
+// is half full is not halved. So after a message another goroutine reads on, and this one, when nobody is writing, writes the answers.
 func (r *reader) run() {
 	for {
 		text, err := r.next()

@@ -84,7 +84,7 @@ func (w *writer) setTimer() {
 	default:
 		w.timer.Reset(at.Sub(now))
 	}
-	w.wakesAt = at
+	w.wakesAt = now.Add(at.Sub(now)) // by the clock of the timer, which nobody puts back
 }
 
 // gather puts what is to be told into the wire.
