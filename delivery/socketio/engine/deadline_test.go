@@ -15,7 +15,7 @@ import (
 
 // patient gives clients an hour for each piece of what they send and read, and a moment when it is over.
 func patient(c *engine.Config) {
-	c.ReadTimeout, c.WriteTimeout, c.CloseTimeout = time.Hour, time.Hour, 100*time.Millisecond
+	c.ReadTimeout, c.WriteTimeout, c.CloseTimeout = time.Hour, time.Hour, time.Second
 }
 
 // halfPost begins a payload, and returns when the server reads it.
