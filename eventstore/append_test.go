@@ -182,3 +182,32 @@ func TestAnEventIsTheSameWhicheverWayItIsStored(t *testing.T) {
 		}
 	}
 }
+
+// An operator's tool, or a pooler that resets sessions, may take away what the store has prepared.
+func TestAnAppendHealsWhenItsStatementIsGone(t *testing.T) {
+	t.Parallel()
+	cfg, err := pgxpool.ParseConfig(pgtest.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s := open(t, pool, eventstore.Options{})
+	if _, err := s.Append(t.Context(), one(fresh(), 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(t.Context(), "DISCARD ALL"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Append(t.Context(), one(fresh(), 0))
+	if err != nil {
+		_, err = s.Append(t.Context(), one(fresh(), 0))
+	}
+	if err != nil {
+		t.Errorf("the second append after it: %v", err)
+	}
+}

@@ -52,6 +52,9 @@ func (s *Store) tryTransact(ctx context.Context, requests []*request) ([]outcome
 			return nil, fmt.Errorf("prepare to append: %w", err)
 		}
 		stored, err := b.writeAsExpected(ctx, conn, statement)
+		if isUnprepared(err) { // somebody took the statement away; the next connection prepares it anew
+			err = errors.Join(err, conn.Conn().Close(ctx))
+		}
 		switch {
 		case err != nil && (spoken(err) || pgconn.SafeToRetry(err)):
 			return nil, err
@@ -342,13 +345,22 @@ func text(data json.RawMessage) *string {
 	return &s
 }
 
+// asText makes of JSON what every way to send a parameter takes for text.
+func asText(data [][]byte) []string {
+	all := make([]string, len(data))
+	for i, d := range data {
+		all[i] = string(d)
+	}
+	return all
+}
+
 // write stores what was decided and commits: one round trip.
 func (b *batch) write(ctx context.Context, conn *pgxpool.Conn) error {
 	var q pgx.Batch
 	if b.head > b.oldHead {
 		e := &b.events
 		st, _ := b.streamRows()
-		q.Queue(sqlInsertEvents, b.oldHead, b.recordedAt, e.id, e.streamType, e.streamID, e.version, e.typ, e.data, e.meta)
+		q.Queue(sqlInsertEvents, b.oldHead, b.recordedAt, e.id, e.streamType, e.streamID, e.version, e.typ, asText(e.data), asText(e.meta))
 		q.Queue(sqlUpsertStreams, st.streamType, st.streamID, st.version, st.first, st.last)
 		q.Queue(sqlMoveHead, b.head, b.recordedAt)
 		q.Queue(sqlNotify, EventsChannel, strconv.FormatInt(b.head, 10))
@@ -374,6 +386,12 @@ func rollback(ctx context.Context, conn *pgxpool.Conn) error {
 		return errors.Join(fmt.Errorf("roll back: %w", err), conn.Conn().Close(ctx))
 	}
 	return nil
+}
+
+// isUnprepared: the prepared statement is gone, or not what it was: the session was reset, or the function was replaced.
+func isUnprepared(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && slices.Contains([]string{"26000", "0A000"}, pgErr.Code)
 }
 
 // isNoPartition: PostgreSQL found no partition for a row.

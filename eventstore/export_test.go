@@ -13,12 +13,17 @@ const TailEvents = tailEvents
 
 // Keep has a tail hold events of a log on a server that was started at a time.
 func (t *Tail) Keep(log uuid.UUID, started time.Time, events []Recorded) {
-	t.keep(logLife{log, started}, events)
+	t.keep(logLife{id: log, started: started}, events)
+}
+
+// KeepOf is Keep with the oids of the database and of the log's head.
+func (t *Tail) KeepOf(log uuid.UUID, started time.Time, database, table uint32, events []Recorded) {
+	t.keep(logLife{log, started, database, table}, events)
 }
 
 // After returns what a tail holds.
 func (t *Tail) After(log uuid.UUID, started time.Time, after, upTo int64) []Recorded {
-	return t.after(logLife{log, started}, after, upTo)
+	return t.after(logLife{id: log, started: started}, after, upTo)
 }
 
 // The parts of the canonical bytes.

@@ -40,7 +40,7 @@ type GroupConfig struct {
 //
 // Each segment is one Watermill message and one transaction: the checkpoint row is locked (so one node at
 // a time works for a group, and another takes over by itself when it dies), the handler writes through
-// [Segment.Tx], the checkpoint moves, and all of it commits together. A handler that fails, or panics,
+// the transaction it is given, the checkpoint moves, and all of it commits together. A handler that fails, or panics,
 // rolls all of it back; the segment is then tried again event by event, so that what is good gets
 // through, and stands at the event that fails until it no longer does. Nothing is ever skipped. Why it
 // stands is written into the checkpoint's row, for whoever asks from outside of this node, and cleared when

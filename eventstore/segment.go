@@ -40,7 +40,7 @@ type segment struct {
 // look begins the transaction and finds the segment. expected is the checkpoint, if that is known and there is
 // something behind it: the events are then read in the same round trip.
 func (s *segment) look(ctx context.Context, query string, args []any) (found bool, err error) {
-	row := []any{&s.after, &s.upTo, &s.head, &s.of.id, &s.of.started}
+	row := []any{&s.after, &s.upTo, &s.head, &s.of.id, &s.of.started, &s.of.database, &s.of.table}
 	scan := func(r pgx.Row) error {
 		err := r.Scan(row...)
 		found = err == nil

@@ -30,10 +30,11 @@ type kept struct {
 }
 
 // logLife tells a log from one that was put into its place: a backup is restored into a server that was started since,
-// or into a new log.
+// or into a database and a table that are new. Where rows were deleted by force and others appended, nobody can tell.
 type logLife struct {
-	id      uuid.UUID
-	started time.Time // the server
+	id              uuid.UUID
+	started         time.Time // the server
+	database, table uint32    // the oid, and that of log_head
 }
 
 // NewTail returns an empty Tail.

@@ -95,28 +95,45 @@ func TestWhatIsOfAnotherLogIsNotTaken(t *testing.T) {
 	w := newWorld(t)
 	w.fill(t, 25)
 	log := w.log(t)
-	var id uuid.UUID
-	var started time.Time
-	if err := w.pool.QueryRow(t.Context(), `SELECT log_id, pg_postmaster_start_time() FROM log_head`).Scan(&id, &started); err != nil {
+	type life struct {
+		id              uuid.UUID
+		started         time.Time
+		database, table uint32
+	}
+	var own life
+	if err := w.pool.QueryRow(t.Context(), `
+SELECT log_id, pg_postmaster_start_time(), d.oid, h.tableoid FROM log_head h, pg_database d WHERE datname = current_database()`).
+		Scan(&own.id, &own.started, &own.database, &own.table); err != nil {
 		t.Fatal(err)
 	}
 	false25 := slices.Clone(log)
 	for i := range false25 {
 		false25[i].ID, false25[i].Data = uuid.New(), json.RawMessage(`"of another past"`)
 	}
-	for name, of := range map[string]struct {
-		id      uuid.UUID
-		started time.Time
+	groups := []string{"feed", "views", "inbox", "refunds", "proofs"}
+	for i, c := range []struct {
+		name   string
+		change func(*life)
+		taken  bool
 	}{
-		"another id, as after a restore":      {uuid.New(), started},
-		"a server that was started before it": {id, started.Add(-time.Hour)},
+		{"nothing is another", func(*life) {}, true}, // as damage to the log would have it
+		{"another id, as after a restore", func(l *life) { l.id = uuid.New() }, false},
+		{"a server that was started before it", func(l *life) { l.started = l.started.Add(-time.Hour) }, false},
+		{"another database", func(l *life) { l.database++ }, false},
+		{"another table", func(l *life) { l.table++ }, false},
 	} {
+		of := own
+		c.change(&of)
 		tail := eventstore.NewTail()
-		tail.Keep(of.id, of.started, false25)
-		got := w.follow(t, map[bool]string{true: "feed", false: "views"}[of.id == id], tail)
+		tail.KeepOf(of.id, of.started, of.database, of.table, false25)
+		got := w.follow(t, groups[i], tail)
 		parttest.Eventually(t, "the group", func() bool { return len(got.seen()) == 25 })
-		if !reflect.DeepEqual(got.seen(), log) {
-			t.Errorf("%s: the group was handed what is not in its log: %v", name, got.seen())
+		want := log
+		if c.taken {
+			want = false25
+		}
+		if !reflect.DeepEqual(got.seen(), want) {
+			t.Errorf("%s: the group was handed %v", c.name, got.seen())
 		}
 	}
 }

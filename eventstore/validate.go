@@ -93,6 +93,8 @@ func isText(s string) bool {
 // storable tells whether PostgreSQL's jsonb takes the value.
 func storable(data json.RawMessage) error {
 	switch {
+	case len(data) > MaxData: // before it is read
+		return tooLarge(data)
 	case !utf8.Valid(data):
 		return errors.New("not UTF-8")
 	case !json.Valid(data):
@@ -105,12 +107,14 @@ func storable(data json.RawMessage) error {
 func storableJSON(data json.RawMessage) error {
 	switch {
 	case len(data) > MaxData:
-		return fmt.Errorf("%d bytes; the most is %d", len(data), MaxData)
+		return tooLarge(data)
 	case bytes.Contains(data, []byte(`\u`)):
 		return storableEscapes(data)
 	}
 	return nil
 }
+
+func tooLarge(data []byte) error { return fmt.Errorf("%d bytes; the most is %d", len(data), MaxData) }
 
 // storableEscapes refuses what JSON allows and jsonb does not: U+0000 and half a surrogate pair, both of
 // which can be written only as escapes.

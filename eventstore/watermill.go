@@ -17,7 +17,8 @@ import (
 // event up to it is visible to the statements that follow.
 const (
 	sqlNextSegment = `
-SELECT c.position, least(h.seq, c.position + $2), h.seq, h.log_id, pg_postmaster_start_time()
+SELECT c.position, least(h.seq, c.position + $2), h.seq, h.log_id, pg_postmaster_start_time(),
+	(SELECT oid FROM pg_database WHERE datname = current_database()), h.tableoid
 FROM checkpoints c CROSS JOIN log_head h
 WHERE c.group_name = $1 AND c.position < h.seq
 FOR UPDATE OF c SKIP LOCKED`

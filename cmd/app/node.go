@@ -85,7 +85,7 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	n.feed = projections.NewFeed(pool)
 	n.runner = projections.NewRunner(pool, n.listener, log,
 		projections.Group{Name: projections.GroupFeed, Models: []projections.Model{n.feed}, Committed: func(position int64) {
-			n.feed.Committed(position)
+			n.feed.Committed(position) // before the hub is woken, which asks for it
 			n.listener.Hint(projections.FeedChannel, position)
 		}},
 		projections.ViewsGroup(pool),

@@ -88,8 +88,9 @@ UPDATE rebuilds SET position = $3, updated_at = now() WHERE name = $1 AND positi
 SELECT c.position, r.position, (SELECT floor FROM notification_floor)
 FROM checkpoints c, rebuilds r WHERE c.group_name = $1 AND r.name = $2`
 
-	// Whoever waits for the log to grow looks again, also for a checkpoint that was held.
-	sqlHint = `SELECT pg_notify($1, (SELECT seq FROM log_head)::text)`
+	// Whoever waits for the log to grow looks again, also for a checkpoint that was held. It tells of no position: one that
+	// was told before is not passed on again.
+	sqlHint = `SELECT pg_notify($1, '')`
 
 	sqlLockTimeout        = `SELECT set_config('lock_timeout', $1, true)`
 	sqlSessionLockTimeout = `SELECT set_config('lock_timeout', $1, false)`
@@ -248,11 +249,12 @@ JOIN pg_inherits i ON i.inhparent = t.oid JOIN pg_class c ON c.oid = i.inhrelid
 WHERE n.nspname = $1 AND t.relname = $2 ORDER BY c.relname`
 
 // How the rows of table $2 in schema $1 are hashed: each column as it is, or as its text where equal values of its type may
-// look different or it has no hash. hash_record_extended takes all of them.
+// look different, where it has no hash, or where that first folds 64 bits into 32, as those of int8 and of times do.
+// hash_record_extended takes all of them.
 const sqlHashed = `
 SELECT string_agg(CASE
-	WHEN a.atttypid = ANY ('{bool, int2, int4, int8, oid, uuid, date, timestamp, timestamptz}'::regtype[]) THEN format('t.%I', a.attname)
-	WHEN a.atttypid = ANY ('{text, varchar, json, jsonb, text[]}'::regtype[]) THEN format('t.%I::text COLLATE "C"', a.attname)
+	WHEN a.atttypid = ANY ('{bool, int2, int4, oid, uuid, date}'::regtype[]) THEN format('t.%I', a.attname)
+	WHEN a.atttypid = ANY ('{int8, timestamp, timestamptz, text, varchar, json, jsonb, text[]}'::regtype[]) THEN format('t.%I::text COLLATE "C"', a.attname)
 	ELSE format('ROW(t.%I)::text COLLATE "C"', a.attname) END, ', ' ORDER BY a.attnum)
 FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace
 JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE n.nspname = $1 AND t.relname = $2`
