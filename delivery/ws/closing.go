@@ -41,10 +41,7 @@ func closeOf(err error) closing {
 	var byPeer *websocket.CloseError
 	switch {
 	case errors.As(err, &byPeer):
-		switch byPeer.Code {
-		case websocket.CloseAbnormalClosure: // no close frame came
-			return closing{}
-		case websocket.CloseNoStatusReceived:
+		if byPeer.Code == websocket.CloseNoStatusReceived {
 			return closing{code: websocket.CloseNormalClosure, byPeer: true}
 		}
 		return closing{code: byPeer.Code, byPeer: true}

@@ -118,7 +118,7 @@ func (c *conn) serve(ctx context.Context, sent, received <-chan struct{}, first 
 func reasonOf(err error) Reason {
 	var byPeer *websocket.CloseError
 	switch {
-	case errors.As(err, &byPeer) && byPeer.Code != websocket.CloseAbnormalClosure:
+	case errors.As(err, &byPeer):
 		return ReasonClient
 	case errors.Is(err, websocket.ErrReadLimit):
 		return ReasonTooLarge
