@@ -88,9 +88,10 @@ type client struct {
 	known bool     // it has been connected
 	quick bool     // it does not hold what it hears to the documents
 
-	last  int64   // what it was last told of
-	got   []int64 // the seqs of its events, in the order in which they came
-	inbox []int64 // those of them that are entries of its inbox
+	last  int64                     // what it was last told of
+	told  map[int64]json.RawMessage // the data of its events by seq, where that is wanted
+	got   []int64                   // the seqs of its events, in the order in which they came
+	inbox []int64                   // those of them that are entries of its inbox
 	cuts  int
 }
 
@@ -204,6 +205,9 @@ func (c *client) take(f heard) error {
 			return faultError(fmt.Sprintf("seq does not rise: last told of %d, then came %s %d", c.last, f.event, f.seq))
 		}
 		c.got = append(c.got, f.seq)
+		if c.told != nil {
+			c.told[f.seq] = f.data
+		}
 		if f.event == "notification:new" {
 			c.inbox = append(c.inbox, f.seq)
 		}
