@@ -1,6 +1,10 @@
 package migrations
 
-import "errors"
+import (
+	"errors"
+	"maps"
+	"slices"
+)
 
 // To brings a database up or down to a version.
 func To(databaseURL string, version uint) error {
@@ -10,3 +14,6 @@ func To(databaseURL string, version uint) error {
 	}
 	return errors.Join(m.Migrate(version), closed(m))
 }
+
+// GrantedTables are those of which Grant says what a node may do.
+func GrantedTables() []string { return slices.Sorted(maps.Keys(grants)) }

@@ -18,6 +18,7 @@ import (
 	// Registers the pgx5:// scheme that open uses.
 	_ "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/jackc/pgx/v5"
 )
 
 // FS holds the SQL files.
@@ -27,6 +28,9 @@ var FS embed.FS
 
 // ErrNewerSchema: the database was migrated by a newer program, which this one must not write to.
 var ErrNewerSchema = errors.New("the database's schema is newer than this program")
+
+// ErrMayNotMigrate: the schema is older than the program, and the role that asks may not change it.
+var ErrMayNotMigrate = errors.New("this role may not change the database's schema")
 
 // Status is where a database stands.
 type Status struct {
@@ -40,13 +44,16 @@ type Status struct {
 
 // Up brings the database at databaseURL (postgres://…) to the newest schema. It does nothing where that
 // is the case already, waits for another node that migrates, and returns [ErrNewerSchema] where the
-// database is ahead of the program.
+// database is ahead of the program and [ErrMayNotMigrate] where it would have to change the schema and may not.
 func Up(ctx context.Context, databaseURL string) error {
 	m, err := open(databaseURL)
 	if err != nil {
 		return err
 	}
 	status, err := check(m)
+	if err == nil && status.Version < status.Latest {
+		err = mayMigrate(ctx, databaseURL, status)
+	}
 	if err == nil && status.Version < status.Latest {
 		stop := context.AfterFunc(ctx, func() { m.GracefulStop <- true })
 		defer stop()
@@ -65,6 +72,24 @@ func ReadStatus(databaseURL string) (Status, error) {
 	}
 	status, err := read(m)
 	return status, errors.Join(err, closed(m))
+}
+
+// mayMigrate refuses a role that has no more than app migrate grant gives. Half a migration would be worse than none.
+func mayMigrate(ctx context.Context, databaseURL string, status Status) error {
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return fmt.Errorf("connect to migrate the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var may bool
+	if err := conn.QueryRow(ctx, `SELECT has_table_privilege('schema_migrations', 'INSERT')`).Scan(&may); err != nil {
+		return fmt.Errorf("look whether this role may migrate: %w", err)
+	}
+	if !may {
+		return fmt.Errorf("%w, which is at version %d, and this program needs %d: run app migrate up as the role that owns the tables, then app migrate grant for this one",
+			ErrMayNotMigrate, status.Version, status.Latest)
+	}
+	return nil
 }
 
 func check(m *migrate.Migrate) (Status, error) {

@@ -22,7 +22,7 @@ func Statements() map[string]string {
 		"sqlLoadProducts": sqlLoadProducts, "sqlSaveProducts": sqlSaveProducts, "sqlLoadBusiness": sqlLoadBusiness,
 		"sqlSaveBusiness": sqlSaveBusiness, "sqlViewsPosition": sqlViewsPosition, "sqlBusiness": sqlBusiness,
 		"sqlProduct": sqlProduct, "sqlProducts": sqlProducts, "sqlOrder": sqlOrder,
-		"sqlLag": sqlLag, "sqlRecordedAtOf": sqlRecordedAtOf, "sqlAnnounce": sqlAnnounce, "sqlRetentionLease": sqlRetentionLease, "sqlFloorAndPosition": sqlFloorAndPosition, "sqlRecordedAt": sqlRecordedAt, "sqlFeedPartitions": sqlFeedPartitions, "sqlRaiseFloor": sqlRaiseFloor,
+		"sqlLag": sqlLag, "sqlRecordedAtOf": sqlRecordedAtOf, "sqlAnnounce": sqlAnnounce, "sqlRetentionLease": sqlRetentionLease, "sqlFloorAndPosition": sqlFloorAndPosition, "sqlRecordedAt": sqlRecordedAt, "sqlFeedPartitions": sqlFeedPartitions, "sqlDropNotifications": sqlDropNotifications, "sqlRaiseFloor": sqlRaiseFloor,
 		"sqlLoadPayments": sqlLoadPayments, "sqlSavePayments": sqlSavePayments, "sqlPayment": sqlPayment, "sqlOrderPayments": sqlOrderPayments,
 		"sqlLoadCouriers": sqlLoadCouriers, "sqlSaveCouriers": sqlSaveCouriers, "sqlCourier": sqlCourier,
 		"couriers": couriers, "couriers of a status": couriersOfStatus,

@@ -23,6 +23,9 @@ SELECT f.floor, c.position FROM notification_floor f, checkpoints c WHERE c.grou
 
 	sqlRaiseFloor = `UPDATE notification_floor SET floor = greatest(floor, $1)`
 
+	// A node need not own the tables: the database checks that the partition lies below the floor, and drops it.
+	sqlDropNotifications = `SELECT drop_notifications($1)`
+
 	sqlFeedPartitions = `SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::text::regclass ORDER BY 1`
 )
 
@@ -124,7 +127,7 @@ func (r *Retention) drop(ctx context.Context, tx pgx.Tx, floor int64) error {
 				break
 			}
 			dropped := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { // a savepoint: the floor stays raised
-				_, err := tx.Exec(ctx, "DROP TABLE "+pgx.Identifier{name}.Sanitize())
+				_, err := tx.Exec(ctx, sqlDropNotifications, name)
 				return err
 			})
 			if dropped != nil {

@@ -17,7 +17,8 @@ import (
 const usage = `Usage: app [COMMAND]
 
   serve                 run the server (also without a command)
-  migrate up|status     bring the database's schema up to date, or show where it stands
+  migrate up|status|grant ROLE
+                        bring the database's schema up to date, show where it stands, or let a role run nodes on it
   token --user ID --role customer|admin|delivery [--name N] [--ttl 24h]
                         print a token signed with JWT_SECRET
   listen [--url U] [--token T] [--last-seq N] [--room order:ID]

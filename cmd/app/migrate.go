@@ -10,9 +10,12 @@ import (
 	"github.com/orderlog/orderlog/migrations"
 )
 
-const migrateUsage = "migrate up|status"
+const migrateUsage = "migrate up|status|grant ROLE"
 
 func migrate(ctx context.Context, env environment, args []string) (err error) {
+	if len(args) > 0 && args[0] == "grant" {
+		return grant(ctx, env, args[1:])
+	}
 	flags := flag.NewFlagSet("migrate", flag.ContinueOnError)
 	if err := parse(flags, args, 1, migrateUsage); err != nil {
 		return err
