@@ -1,0 +1,87 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// diskSize bounds the disk that PostgreSQL has for itself.
+const diskSize = 768 << 20
+
+// disk is a file system of its own in memory, so that it can be full without the machine's being.
+type disk struct {
+	folder  string
+	mounted bool
+	why     string // it is not mounted
+}
+
+// newDisk mounts one on a folder, or leaves the folder as it is where that is not allowed.
+func newDisk(folder string, owner *syscall.Credential) (*disk, error) {
+	d := &disk{folder: folder}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	if err := unix.Mount("orderlog-faults", folder, "tmpfs", unix.MS_NODEV|unix.MS_NOSUID, fmt.Sprintf("size=%d,mode=0700", diskSize)); err != nil {
+		d.why = fmt.Sprintf("a disk of its own for PostgreSQL could not be mounted: %v", err)
+	} else {
+		d.mounted = true
+	}
+	if owner != nil {
+		return d, os.Chown(folder, int(owner.Uid), int(owner.Gid))
+	}
+	return d, nil
+}
+
+func (d *disk) ballast() string { return filepath.Join(d.folder, "ballast") }
+
+// fill leaves no room.
+func (d *disk) fill() (err error) {
+	if !d.mounted {
+		return errors.New(d.why)
+	}
+	f, err := os.OpenFile(d.ballast(), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for size := int64(0); ; {
+		var free unix.Statfs_t
+		if err := unix.Statfs(d.folder, &free); err != nil {
+			return err
+		}
+		room := int64(free.Bavail) * free.Bsize //nolint:gosec // less than diskSize
+		if room == 0 {
+			return nil
+		}
+		if err := unix.Fallocate(int(f.Fd()), 0, size, room); err != nil && !errors.Is(err, unix.ENOSPC) { // PostgreSQL was faster
+			return err
+		}
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		size = info.Size()
+	}
+}
+
+func (d *disk) free() error {
+	if err := os.Remove(d.ballast()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (d *disk) remove() error {
+	if d.mounted {
+		if err := unix.Unmount(d.folder, 0); err != nil {
+			return fmt.Errorf("unmount %s: %w", d.folder, err)
+		}
+		d.mounted = false
+	}
+	return nil
+}
