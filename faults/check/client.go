@@ -1,0 +1,385 @@
+package check
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/orderlog/orderlog/faults/history"
+)
+
+// inFlight is how long what a client asked for and what the server says of it may cross: an event of a room may come
+// before the answer to the join, and may be missing before the answer to the leave.
+const inFlight = 10 * time.Second
+
+// watcher goes over what one client was told, over all its connections.
+type watcher struct {
+	c        *history.Client
+	t        *toldRule
+	answered answers
+	f        *findings
+
+	base [3]string // the channels that it is in by its token
+	next [3]int    // in the seqs of each: the first one that may lie behind known
+
+	// known is the seq up to which the client knows everything; -1: it was told nothing yet.
+	known int64
+	// newest is the seq of the last event that it was told of.
+	newest int64
+	missed map[int64]miss // of the base channels, that may still come too late
+
+	// Of the connection:
+	open      bool
+	asked     int64 // lastSeq; -1: none
+	openedAt  time.Duration
+	start     int64 // where it began
+	prev      int64 // the last seq it was told of; -1: not known
+	rooms     map[string]*stay
+	skipped   map[string]int64 // places that were left out, by the order: a newer one has to come
+	early     []early          // events of rooms that are not joined yet
+	roomMisss []roomMiss       // events that should have come, unless the client is leaving
+}
+
+// stay is a time in a room.
+type stay struct {
+	from int64
+	late time.Duration // when the client was first told of something behind the end of its right; 0: it was not
+}
+
+type miss struct {
+	at         time.Duration
+	by         int64 // the seq that passed it
+	checkpoint bool  // by checkpoint or caught_up
+}
+
+type early struct {
+	seq int64
+	at  time.Duration
+}
+
+type roomMiss struct {
+	room string
+	seq  int64
+	at   time.Duration
+}
+
+func judgeClient(c *history.Client, t *toldRule, answered answers, last int64, f *findings) {
+	w := &watcher{
+		c: c, t: t, answered: answered, f: f, known: -1, base: [3]string{"all", "role:" + c.Role, "user:" + c.User},
+		missed: map[int64]miss{}, rooms: map[string]*stay{}, skipped: map[string]int64{},
+	}
+	for i := range c.Log {
+		w.entry(&c.Log[i])
+	}
+	w.closed(1<<62 - 1)
+	w.end(last)
+}
+
+func (w *watcher) add(rule, format string, args ...any) {
+	w.f.add(rule, "%s (%s %s, %s): "+format, append([]any{w.c.Name, w.c.Role, w.c.User, w.c.Transport}, args...)...)
+}
+
+func (w *watcher) entry(e *history.Entry) {
+	switch e.Kind {
+	case history.Opened:
+		w.opened(e)
+	case history.Registered:
+		w.registered(e)
+	case history.Event:
+		switch {
+		case e.Flag:
+			w.content(e)
+		case e.Name == "order:status:changed": // the twin of order:status:update, for admins over Socket.IO
+			w.content(&history.Entry{At: e.At, Seq: e.Seq, Name: "order:status:update", Digest: e.Digest})
+		default:
+			w.event(e)
+		}
+	case history.Checkpoint, history.CaughtUp:
+		w.position(e)
+	case history.Resync:
+		w.f.look(ruleResync)
+		w.add(ruleResync, "was told at %s that what comes after %d cannot be had (%s), which nothing in this run can be the reason of", e.At, w.known, e.Name)
+		w.known, w.prev, w.start = e.Seq, e.Seq, e.Seq
+	case history.Joined:
+		w.joined(e)
+	case history.Left:
+		w.left(e)
+	case history.Closed:
+		w.closed(e.At)
+	case history.Faulty:
+		w.add(ruleLast, "at %s: %s", e.At, e.Name)
+	case history.Reconnect:
+	}
+}
+
+func (w *watcher) opened(e *history.Entry) {
+	w.closed(e.At)
+	w.open, w.asked, w.openedAt, w.prev = true, e.Seq, e.At, e.Seq
+	if e.Seq < 0 {
+		if w.known >= 0 {
+			w.add(ruleLast, "the client came back at %s without a cursor, and knew %d: the suite is wrong", e.At, w.known)
+		}
+		return
+	}
+	if w.known >= 0 && (e.Seq > w.known || e.Seq < w.newest) {
+		w.add(ruleLast, "the client came back at %s with %d, knew %d and was told of %d: the suite is wrong", e.At, e.Seq, w.known, w.newest)
+	}
+	w.seek(e.Seq)
+}
+
+// seek sets where the client goes on from.
+func (w *watcher) seek(seq int64) {
+	if seq < w.known {
+		w.next = [3]int{}
+	}
+	w.known, w.start = seq, seq
+}
+
+func (w *watcher) registered(e *history.Entry) {
+	w.f.look(ruleResync)
+	switch {
+	case w.asked >= 0 && e.Flag:
+		w.prev = w.asked
+	case w.asked >= 0:
+		w.add(ruleResync, "was not recovered at %s from %d, which nothing in this run can be the reason of", e.At, w.asked)
+		fallthrough
+	case e.Seq >= 0:
+		w.prev = e.Seq
+		w.seek(e.Seq)
+	}
+}
+
+// content holds what came against what happened.
+func (w *watcher) content(e *history.Entry) (told, bool) {
+	w.f.look(ruleContent)
+	t, ok := w.t.events[e.Seq]
+	switch {
+	case !ok:
+		w.add(ruleForeign, "was told of %s with seq %d at %s, of which nobody is to be told", e.Name, e.Seq, e.At)
+	case t.name != e.Name:
+		w.add(ruleContent, "was told of seq %d as %s at %s, which is %s", e.Seq, e.Name, e.At, t.name)
+	case t.digest != 0 && t.digest != e.Digest:
+		w.add(ruleContent, "was told of seq %d (%s) at %s with other data than the notification log has", e.Seq, e.Name, e.At)
+	}
+	return t, ok
+}
+
+func (w *watcher) event(e *history.Entry) {
+	t, ok := w.content(e)
+	if e.Prev >= 0 && w.prev >= 0 {
+		w.f.look(ruleChain)
+		if e.Prev != w.prev {
+			w.add(ruleChain, "seq %d came at %s with prev %d behind %d", e.Seq, e.At, e.Prev, w.prev)
+		}
+	}
+	w.prev = max(w.prev, e.Seq)
+	if !ok {
+		return
+	}
+	w.f.look(ruleRepeated)
+	if w.known >= 0 && e.Seq <= w.known {
+		w.again(e)
+		return
+	}
+	w.carried(e, t)
+	w.advance(e.Seq, e.At, false)
+	w.newest = e.Seq
+	if t.order != "" {
+		delete(w.skipped, t.order)
+	}
+}
+
+// again is an event that comes after a later one, or a second time.
+func (w *watcher) again(e *history.Entry) {
+	m, late := w.missed[e.Seq]
+	delete(w.missed, e.Seq)
+	switch {
+	case late && m.checkpoint:
+		w.add(ruleCheckpoint, "seq %d came at %s, and at %s it was said that there was nothing up to %d", e.Seq, e.At, m.at, m.by)
+	case late:
+		w.add(ruleRepeated, "seq %d came at %s, behind %d", e.Seq, e.At, m.by)
+	default:
+		w.add(ruleRepeated, "seq %d came at %s, and the client knew all up to %d", e.Seq, e.At, w.known)
+	}
+}
+
+// carried finds the channel for whose sake an event came.
+func (w *watcher) carried(e *history.Entry, t told) {
+	w.f.look(ruleForeign)
+	for _, c := range w.base {
+		if slices.Contains(t.channels, c) {
+			return
+		}
+	}
+	entitled, in := false, false
+	for _, c := range t.channels {
+		if !w.t.rights.has(c, w.c.User, w.c.Role, e.Seq) {
+			if w.rooms[c] != nil {
+				in = true
+			}
+			continue
+		}
+		entitled = true
+		if s := w.rooms[c]; s != nil && e.Seq > s.from {
+			w.f.look(ruleRights)
+			return
+		}
+	}
+	switch {
+	case entitled: // the answer to its join may come yet
+		w.early = append(w.early, early{e.Seq, e.At})
+	case in:
+		w.f.look(ruleRights)
+		w.add(ruleRights, "was told at %s of seq %d (%s), and had lost the right to it", e.At, e.Seq, t)
+	default:
+		w.add(ruleForeign, "was told at %s of seq %d (%s), which is not for it", e.At, e.Seq, t)
+	}
+}
+
+// advance moves known to a seq, and finds what was passed over. The seq itself has come, unless nothing but a
+// checkpoint says so.
+func (w *watcher) advance(to int64, at time.Duration, checkpoint bool) {
+	w.f.look(ruleMissing)
+	if w.known >= 0 {
+		end := to
+		if checkpoint {
+			end = to + 1
+		}
+		for i, channel := range w.base {
+			w.passBase(i, w.t.channels[channel], end, miss{at, to, checkpoint})
+		}
+		for room, s := range w.rooms {
+			w.passRoom(room, s, end, at)
+		}
+	}
+	w.known = to
+}
+
+func (w *watcher) passBase(i int, seqs []int64, end int64, m miss) {
+	n := w.next[i]
+	for n < len(seqs) && seqs[n] <= w.known {
+		n++
+	}
+	for ; n < len(seqs) && seqs[n] < end; n++ {
+		if t := w.t.events[seqs[n]]; t.order != "" {
+			w.skipped[t.order] = seqs[n]
+			continue
+		}
+		w.missed[seqs[n]] = m
+	}
+	w.next[i] = n
+}
+
+func (w *watcher) passRoom(room string, s *stay, end int64, at time.Duration) {
+	if lost := w.t.rights.endsAfter(room, w.c.User, s.from); lost > 0 && w.c.Role != "admin" && room != "delivery:"+w.c.User {
+		if lost < end && s.late == 0 {
+			s.late = at
+		}
+		if s.late > 0 && at > s.late+inFlight {
+			w.add(ruleRights, "lost the right to %s at seq %d and was not told to have left it by %s", room, lost, at)
+			delete(w.rooms, room)
+			return
+		}
+		end = min(end, lost)
+	}
+	for _, seq := range between(w.t.channels[room], max(w.known, s.from), end) {
+		t := w.t.events[seq]
+		switch {
+		case slices.ContainsFunc(w.base[:], func(c string) bool { return slices.Contains(t.channels, c) }): // is looked at there
+		case t.order != "":
+			w.skipped[t.order] = seq
+		default:
+			w.roomMisss = append(w.roomMisss, roomMiss{room, seq, at})
+		}
+	}
+}
+
+// between are the seqs behind one and before another.
+func between(seqs []int64, after, end int64) []int64 {
+	i, found := slices.BinarySearch(seqs, after)
+	if found {
+		i++
+	}
+	k, _ := slices.BinarySearch(seqs, end)
+	return seqs[i:max(i, k)]
+}
+
+func (w *watcher) position(e *history.Entry) {
+	w.f.look(ruleCheckpoint)
+	if w.known > e.Seq {
+		w.add(ruleCheckpoint, "was told at %s that there was nothing up to %d, and knew %d", e.At, e.Seq, w.known)
+		return
+	}
+	w.advance(e.Seq, e.At, true)
+	w.prev = e.Seq
+	w.places(e.At)
+	if e.Kind == history.CaughtUp && w.asked >= 0 {
+		w.f.look(ruleCaughtUp)
+		if answered := w.answered.before(w.openedAt); answered > e.Seq {
+			w.add(ruleCaughtUp, "had caught up with %d at %s, and seq %d was answered before it came back at %s", e.Seq, e.At, answered, w.openedAt)
+		}
+	}
+}
+
+// places: of what was left out a newer one has come by now.
+func (w *watcher) places(at time.Duration) {
+	for order, seq := range w.skipped {
+		w.add(ruleMissing, "the place of order %s with seq %d was left out, and by %s no newer one had come", order, seq, at)
+	}
+	clear(w.skipped)
+}
+
+func (w *watcher) joined(e *history.Entry) {
+	if w.rooms[e.Name] == nil {
+		w.rooms[e.Name] = &stay{from: e.Seq}
+	}
+	came := map[int64]bool{}
+	w.early = slices.DeleteFunc(w.early, func(x early) bool {
+		came[x.seq] = true
+		return x.seq > e.Seq && slices.Contains(w.t.events[x.seq].channels, e.Name)
+	})
+	// What came in the stream before the answer lies behind what the answer says, and all of it has to have come.
+	before := *w
+	before.known, before.roomMisss = max(e.Seq, w.start), nil
+	before.passRoom(e.Name, w.rooms[e.Name], w.known+1, e.At)
+	for _, m := range before.roomMisss {
+		if !came[m.seq] {
+			w.roomMisss = append(w.roomMisss, m)
+		}
+	}
+}
+
+func (w *watcher) left(e *history.Entry) {
+	delete(w.rooms, e.Name)
+	if e.Flag {
+		w.roomMisss = slices.DeleteFunc(w.roomMisss, func(m roomMiss) bool { return m.room == e.Name && m.at >= e.At-inFlight })
+	}
+}
+
+// closed ends a connection.
+func (w *watcher) closed(at time.Duration) {
+	for _, m := range w.roomMisss {
+		if m.at < at-inFlight {
+			w.add(ruleMissing, "seq %d (%s) of %s did not come before what came at %s", m.seq, w.t.events[m.seq], m.room, m.at)
+		}
+	}
+	for _, x := range w.early {
+		if x.at < at-inFlight {
+			w.add(ruleForeign, "was told of seq %d (%s) at %s, and is in none of its rooms", x.seq, w.t.events[x.seq], x.at)
+		}
+	}
+	w.roomMisss, w.early = nil, nil
+	clear(w.rooms)
+	w.open = false
+}
+
+func (w *watcher) end(last int64) {
+	w.f.look(ruleLast)
+	if w.known < last {
+		w.add(ruleLast, "got to %d and not to the last seq, %d", w.known, last)
+	}
+	for _, seq := range slices.Sorted(maps.Keys(w.missed)) {
+		w.add(ruleMissing, "was never told of seq %d (%s); at %s it was told of %d", seq, w.t.events[seq], w.missed[seq].at, w.missed[seq].by)
+	}
+	w.places(w.openedAt)
+}

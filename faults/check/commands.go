@@ -1,0 +1,329 @@
+package check
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orderlog/orderlog/faults/history"
+)
+
+// kind is what a command does.
+type kind struct {
+	// makes are the events of which one has to be there when it was carried out, and never two.
+	makes []string
+	// idle says whether it may be acknowledged without an event, because everything was as it was asked to be already.
+	// nil: never.
+	idle func(c *history.Command, w *world) bool
+	// subject is what the event says that it is about.
+	subject func(b *body) string
+}
+
+func ofOrder(b *body) string   { return b.OrderID }
+func ofPayment(b *body) string { return b.PaymentID }
+func ofCourier(b *body) string { return b.AgentID }
+func ofOffer(b *body) string   { return b.Code }
+func ofProduct(b *body) string { return b.ProductID }
+func ofEntry(b *body) string   { return b.ID }
+func ofNothing(*body) string   { return "" }
+
+// always: whether it was so already cannot be told from the world as it is kept here.
+func always(*history.Command, *world) bool { return true }
+
+// kinds are the commands by their names in the history.
+var kinds = map[string]kind{
+	"order.place":  {[]string{orderPlaced}, nil, ofOrder},
+	"order.status": {[]string{orderChanged}, nil, ofOrder},
+	"order.cancel": {[]string{orderCancelled}, nil, ofOrder},
+	"order.assign": {[]string{orderAssigned}, func(c *history.Command, w *world) bool {
+		return w.order(c.Subject).agent == c.Wanted["agent"]
+	}, ofOrder},
+	"payment.start":   {[]string{paymentStarted}, nil, ofPayment},
+	"payment.collect": {[]string{paymentCaptured}, nil, ofPayment},
+	"payment.refund":  {[]string{paymentRefunded}, nil, ofPayment},
+	"payment.webhook": {[]string{paymentCaptured, paymentFailed, paymentRefunded, refundReported}, idleWebhook, ofPayment},
+	"courier.status": {[]string{courierChanged}, func(c *history.Command, w *world) bool {
+		return w.courier(c.User).chosen == c.Wanted["status"]
+	}, ofCourier},
+	"courier.location": {[]string{courierLocated}, always, ofOrder},
+	"offer.create":     {[]string{offerCreated}, nil, ofOffer},
+	"offer.update":     {[]string{offerUpdated}, nil, ofOffer},
+	"offer.withdraw": {[]string{offerWithdrawn}, func(c *history.Command, w *world) bool {
+		return w.offer(c.Subject).withdrawn
+	}, ofOffer},
+	"product.create": {[]string{productAdded}, nil, ofProduct},
+	"product.update": {[]string{productUpdated}, nil, ofProduct},
+	"product.archive": {[]string{productArchived}, func(c *history.Command, w *world) bool {
+		return w.product(c.Subject).archived
+	}, ofProduct},
+	"business.open":  {[]string{opened}, nil, ofNothing},
+	"business.close": {[]string{closed}, nil, ofNothing},
+	"inbox.send":     {[]string{inboxEntered}, nil, ofEntry},
+	"inbox.read":     {[]string{inboxRead}, always, ofEntry},
+	"inbox.read_all": {[]string{inboxAllRead}, nil, ofNothing},
+}
+
+// idleWebhook: what the provider says was known, or is of no use any more.
+func idleWebhook(c *history.Command, w *world) bool {
+	p := w.payment(c.Subject)
+	switch c.Wanted["type"] {
+	case "payment.captured":
+		return p.captured > 0
+	case "payment.failed":
+		return p.status() != "pending"
+	}
+	return true // the refund was told of before
+}
+
+// commandRule compares what users were answered with what is in the log.
+type commandRule struct {
+	f      *findings
+	h      *history.History
+	stored map[string]*stored // by the correlation id
+	keys   map[[2]string]*stored
+	last   *stored
+	idle   []*history.Command // acknowledged without events as far as seen, by the seq that was answered
+	asIs   map[string]bool    // whether there was nothing to do for a command of idle
+}
+
+// stored are the events of a command.
+type stored struct {
+	id          string
+	first, last int64
+	at          time.Time
+	made        []made
+}
+
+type made struct{ typ, subject string }
+
+func newCommandRule(h *history.History, f *findings) *commandRule {
+	r := &commandRule{f: f, h: h, stored: map[string]*stored{}, keys: map[[2]string]*stored{}, asIs: map[string]bool{}}
+	for _, c := range h.Commands() {
+		if k, known := kinds[c.Name]; known && k.idle != nil && c.Acknowledged() != nil {
+			r.idle = append(r.idle, c)
+		}
+	}
+	slices.SortFunc(r.idle, func(a, b *history.Command) int { return cmp.Compare(a.Acknowledged().Seq, b.Acknowledged().Seq) })
+	return r
+}
+
+func (r *commandRule) event(e *event, w *world) {
+	r.settleIdle(e.seq, w)
+	if e.reaction() || e.meta.CorrelationID == "" {
+		r.last = nil
+		return
+	}
+	id := strings.ToLower(e.meta.CorrelationID)
+	s := r.stored[id]
+	if s == nil {
+		s = &stored{id: id, first: e.seq, at: e.at}
+		r.stored[id] = s
+	} else if s != r.last || !s.at.Equal(e.at) {
+		r.f.add(ruleOnce, "command %s is in the log from seq %d on, in a commit of %s, and again at seq %d", id, s.first, s.at.Format(time.RFC3339Nano), e.seq)
+	}
+	s.last = e.seq
+	s.made = append(s.made, made{e.typ, subjectOf(&e.body, e.typ)})
+	if e.meta.IdempotencyKey != "" {
+		key := [2]string{e.meta.UserID, e.meta.IdempotencyKey}
+		if before := r.keys[key]; before != nil && before != s {
+			r.f.add(ruleOnce, "key %q of %s was used by command %s at seq %d and again by %s at seq %d", key[1], key[0], before.id, before.first, id, e.seq)
+		}
+		r.keys[key] = s
+	}
+	r.last = s
+}
+
+// settleIdle looks whether there was nothing to do for the commands that were answered before seq, with the world as
+// it was for them.
+func (r *commandRule) settleIdle(seq int64, w *world) {
+	for len(r.idle) > 0 && r.idle[0].Acknowledged().Seq < seq {
+		c := r.idle[0]
+		r.idle = r.idle[1:]
+		r.asIs[c.ID] = kinds[c.Name].idle(c, w)
+	}
+}
+
+// subjects are what the events are about that commands make, as those name it.
+var subjects = func() map[string]func(*body) string {
+	m := map[string]func(*body) string{}
+	for _, k := range kinds {
+		for _, typ := range k.makes {
+			m[typ] = k.subject
+		}
+	}
+	return m
+}()
+
+func subjectOf(b *body, typ string) string {
+	if subject := subjects[typ]; subject != nil {
+		return subject(b)
+	}
+	return ""
+}
+
+func (r *commandRule) end(w *world) {
+	r.settleIdle(1<<62, w)
+	for _, c := range r.h.Commands() {
+		k, known := kinds[c.Name]
+		if !known {
+			r.f.add(ruleAcknowledged, "the checker does not know what %q is, of command %s: tell it", c.Name, c.ID)
+			continue
+		}
+		s := r.stored[strings.ToLower(c.ID)]
+		r.judgeOnce(c, k, s)
+		if ack := c.Acknowledged(); ack != nil {
+			r.judgeAcknowledged(c, k, s, ack)
+		} else if !c.MayBeStored() {
+			r.f.look(ruleRefused)
+			if s != nil {
+				r.f.add(ruleRefused, "%s was refused (%s), and is in the log at seq %d to %d", words(c), codes(c), s.first, s.last)
+			}
+		}
+	}
+	r.judgeOrder()
+}
+
+func (r *commandRule) judgeOnce(c *history.Command, k kind, s *stored) {
+	r.f.look(ruleOnce)
+	if s == nil {
+		return
+	}
+	n := 0
+	for _, m := range s.made {
+		if slices.Contains(k.makes[:1], m.typ) {
+			n++
+		}
+	}
+	if n > 1 {
+		r.f.add(ruleOnce, "%s made %d × %s at seq %d to %d", words(c), n, k.makes[0], s.first, s.last)
+	}
+}
+
+func (r *commandRule) judgeAcknowledged(c *history.Command, k kind, s *stored, ack *history.Attempt) {
+	r.f.look(ruleAcknowledged)
+	if s == nil && ack.Replayed { // what it repeats may have been asked for under another id
+		s = r.keys[[2]string{c.User, c.Key}]
+		if s == nil {
+			s = r.repeated(c, ack.Seq)
+		}
+	}
+	if s == nil {
+		if k.idle == nil || !r.asIs[c.ID] {
+			r.f.add(ruleAcknowledged, "%s was acknowledged with X-Seq %d by node %d at %s, and is not in the log", words(c), ack.Seq, ack.Node, ack.Ended)
+		}
+		return
+	}
+	i := slices.IndexFunc(s.made, func(m made) bool { return slices.Contains(k.makes, m.typ) })
+	switch {
+	case i < 0:
+		r.f.add(ruleAcknowledged, "%s was acknowledged, and is in the log at seq %d as %s", words(c), s.first, s.made[0].typ)
+	case c.Subject != "" && s.made[i].subject != "" && !strings.EqualFold(s.made[i].subject, c.Subject):
+		r.f.add(ruleAcknowledged, "%s was acknowledged, and is in the log at seq %d for %s", words(c), s.first, s.made[i].subject)
+	}
+	for _, a := range c.Attempts {
+		if a.Outcome == history.Acknowledged && a.Seq != s.last {
+			r.f.add(ruleAcknowledged, "%s was acknowledged with X-Seq %d by node %d at %s, and its last event is %d", words(c), a.Seq, a.Node, a.Ended, s.last)
+		}
+	}
+}
+
+// repeated is the command of a webhook's event id, which no user has.
+func (r *commandRule) repeated(c *history.Command, last int64) *stored {
+	for _, key := range []string{c.Key, c.Wanted["eventId"]} {
+		if key == "" {
+			continue
+		}
+		for user, s := range r.keys {
+			if user[1] == key && s.last == last {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+// judgeOrder: the log has commands in an order that users can have seen.
+func (r *commandRule) judgeOrder() {
+	type span struct {
+		c           *history.Command
+		first, last int64
+		at          time.Duration
+	}
+	var begun, ended []span
+	for _, c := range r.h.Commands() {
+		s := r.stored[strings.ToLower(c.ID)]
+		if s == nil || len(c.Attempts) == 0 {
+			continue
+		}
+		begun = append(begun, span{c, s.first, s.last, c.Attempts[0].Began})
+		if ack := c.Acknowledged(); ack != nil {
+			ended = append(ended, span{c, s.first, s.last, ack.Ended})
+		}
+	}
+	byTime := func(a, b span) int { return cmp.Compare(a.at, b.at) }
+	slices.SortFunc(begun, byTime)
+	slices.SortFunc(ended, byTime)
+	var newest span
+	for _, b := range begun {
+		for len(ended) > 0 && ended[0].at < b.at {
+			if ended[0].last > newest.last {
+				newest = ended[0]
+			}
+			ended = ended[1:]
+		}
+		r.f.look(ruleOrder)
+		if b.first <= newest.last {
+			r.f.add(ruleOrder, "%s began at %s, after %s had been acknowledged, and has seq %d, before %d", words(b.c), b.at, words(newest.c), b.first, newest.last)
+		}
+	}
+}
+
+// words name a command for those who look for it.
+func words(c *history.Command) string {
+	text := c.Name + " " + c.ID + " of " + c.User
+	if c.Subject != "" {
+		text += " for " + c.Subject
+	}
+	return text
+}
+
+func codes(c *history.Command) string {
+	var all []string
+	for _, a := range c.Attempts {
+		all = append(all, cmp.Or(a.Code, "no code"))
+	}
+	return strings.Join(all, ", ")
+}
+
+// answers are the acknowledged seqs by the time when they were answered: the newest one of each moment.
+type answers struct {
+	at  []time.Duration
+	seq []int64
+}
+
+func answersOf(h *history.History) answers {
+	var acks []history.Attempt
+	for _, c := range h.Commands() {
+		if a := c.Acknowledged(); a != nil {
+			acks = append(acks, *a)
+		}
+	}
+	slices.SortFunc(acks, func(a, b history.Attempt) int { return cmp.Compare(a.Ended, b.Ended) })
+	var all answers
+	newest := int64(0)
+	for _, a := range acks {
+		newest = max(newest, a.Seq)
+		all.at, all.seq = append(all.at, a.Ended), append(all.seq, newest)
+	}
+	return all
+}
+
+// before is the newest seq that anybody had been answered before a moment.
+func (a answers) before(at time.Duration) int64 {
+	i, _ := slices.BinarySearch(a.at, at)
+	if i == 0 {
+		return 0
+	}
+	return a.seq[i-1]
+}
