@@ -1,0 +1,333 @@
+package crowd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/orderlog/orderlog/domain"
+)
+
+// socketIO is what a client of Socket.IO keeps over its connections.
+type socketIO struct {
+	pid    string
+	offset string // of the last event that had one
+	given  int64  // the lastSeq that it gives for ever; see device.recovers
+	began  bool   // given is set
+	// asked are rooms that it asked for by this pid: the server may have put it there without its hearing so.
+	asked map[string]bool
+	pair  *pair // order:status:changed, until its order:status:update comes
+}
+
+// pair is an order:status:changed.
+type pair struct {
+	seq  int64
+	data string
+}
+
+func (s *socketIO) asks(room string) {
+	if s.asked == nil {
+		s.asked = map[string]bool{}
+	}
+	s.asked[room] = true
+}
+
+// sioLink is a socket in the namespace "/".
+type sioLink struct {
+	d      *device
+	engine engine
+	// held is what was told before the device knew who and where it is: nothing of it counts until then.
+	held      []heardEvent
+	connected bool
+}
+
+// heardEvent is an event as it came.
+type heardEvent struct {
+	name   string
+	data   json.RawMessage
+	offset string
+	given  bool // it had an offset
+}
+
+// mostHeld bounds what is told before registered.
+const mostHeld = 50_000
+
+// dialSocketIO connects over either transport. A device that recovers comes back as socket.io-client does, with its pid and
+// offset beside an auth that never changes. Another one gives its cursor and its rooms, as an app does that starts anew.
+func dialSocketIO(ctx context.Context, d *device, server string) (link, error) {
+	dial := dialSocketEngine
+	if d.log.Transport == sioPoll {
+		dial = dialPollEngine
+	}
+	e, err := dial(ctx, d, server)
+	l := &sioLink{d: d, engine: e}
+	if err != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return nil, l.judge(err)
+	}
+	d.mu.Lock()
+	v, s := d.session, &d.socket
+	auth := map[string]any{"token": "Bearer " + d.user.bearer(d.api.sign)}
+	if !d.recovers {
+		s.pair, s.asked = nil, nil
+		auth["lastSeq"], auth["rooms"] = max(v.asked, 0), v.rooms
+		if d.logID != "" {
+			auth["log"] = d.logID
+		}
+	} else {
+		if !s.began {
+			s.began, s.given = true, max(v.asked, 0)
+		}
+		auth["lastSeq"] = s.given
+		if s.pid != "" {
+			auth["pid"] = s.pid
+		}
+		if s.pid != "" && s.offset != "" {
+			auth["offset"] = s.offset
+		}
+	}
+	d.mu.Unlock()
+	if err := l.packet("0", auth); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *sioLink) close() { l.engine.close() }
+
+func (l *sioLink) packet(kind string, data any) error {
+	text, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	return l.engine.send("4" + kind + string(text))
+}
+
+func (l *sioLink) say(event string, data any, id int64) error {
+	kind := "2"
+	if id > 0 {
+		kind += strconv.FormatInt(id, 10)
+	}
+	if data == nil {
+		return l.packet(kind, []any{event})
+	}
+	return l.packet(kind, []any{event, data})
+}
+
+// read takes in a packet of Engine.IO.
+func (l *sioLink) read() error {
+	packet, err := l.engine.receive()
+	if err == nil && packet == "2" {
+		return l.engine.send("3")
+	}
+	l.d.mu.Lock()
+	register := false
+	switch {
+	case err != nil:
+		err = l.judge(err)
+	case packet == "6": // nothing
+	case packet == "1":
+		err = io.EOF
+	case strings.HasPrefix(packet, "40"):
+		register, err = true, l.opened(packet[2:])
+	case strings.HasPrefix(packet, "4"):
+		err = l.message(packet[1:])
+	default:
+		err = l.d.faulty("a packet of Engine.IO: %q", packet)
+	}
+	l.d.mu.Unlock()
+	if err == nil && register {
+		return l.say("register", map[string]any{"userId": l.d.user.id, "role": string(l.d.user.role)}, 0)
+	}
+	return err
+}
+
+// judge notes what no server may say. mu is held.
+func (l *sioLink) judge(err error) error {
+	var fault errEngine
+	if errors.As(err, &fault) {
+		return l.d.faulty("%s", fault.what)
+	}
+	return err
+}
+
+// opened takes in that the socket is in the namespace.
+func (l *sioLink) opened(text string) error {
+	s := &l.d.socket
+	var answer struct{ SID, PID string }
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || answer.SID == "" || answer.PID == "" || answer.SID == answer.PID || l.connected {
+		return l.d.faulty("connected with %s", text)
+	}
+	l.connected = true
+	if answer.PID != s.pid {
+		s.pid, s.pair, s.asked = answer.PID, nil, nil // the offset stays, as it does in the client
+	}
+	return nil
+}
+
+// message takes in a packet of Socket.IO.
+func (l *sioLink) message(text string) error {
+	d := l.d
+	switch {
+	case strings.HasPrefix(text, "4"):
+		var e struct {
+			Data struct{ Code string }
+		}
+		if err := json.Unmarshal([]byte(text[1:]), &e); err != nil || !slices.Contains([]string{"unauthenticated", "token_expired"}, e.Data.Code) {
+			return d.faulty("refused with %s", text)
+		}
+		return &closedError{0, e.Data.Code}
+	case !l.connected:
+		return d.faulty("before it is connected: %s", text)
+	case strings.HasPrefix(text, "3"):
+		return l.acknowledged(text[1:])
+	case strings.HasPrefix(text, "2["):
+		h, err := l.heard(text[1:])
+		if err != nil {
+			return err
+		}
+		return l.take(h)
+	}
+	return d.faulty("socket.io-client stays away after that: %s", text)
+}
+
+func (l *sioLink) acknowledged(text string) error {
+	digits, args, _ := strings.Cut(text, "[")
+	id, err := strconv.ParseInt(digits, 10, 64)
+	var answer []json.RawMessage
+	if err != nil || json.Unmarshal([]byte("["+args), &answer) != nil || len(answer) != 1 {
+		return l.d.faulty("no acknowledgement: %s", text)
+	}
+	var failed struct {
+		Error *struct{ Code string }
+	}
+	if err := json.Unmarshal(answer[0], &failed); err != nil || failed.Error != nil && failed.Error.Code == "" {
+		return l.d.faulty("no acknowledgement: %s", text)
+	}
+	r := reply{data: answer[0]}
+	if failed.Error != nil {
+		r.code = failed.Error.Code
+	}
+	return l.d.answered(id, r)
+}
+
+// heard reads an event as socket.io-client does: whatever string comes last is the offset.
+func (l *sioLink) heard(text string) (h heardEvent, err error) {
+	var args []json.RawMessage
+	if err := json.Unmarshal([]byte(text), &args); err != nil || len(args) < 1 || len(args) > 3 || json.Unmarshal(args[0], &h.name) != nil {
+		return h, l.d.faulty("no event: %s", text)
+	}
+	if len(args) > 1 && json.Unmarshal(args[len(args)-1], &h.offset) == nil {
+		h.given = true
+		args = args[:len(args)-1]
+	}
+	if len(args) != 2 {
+		return h, l.d.faulty("an event with %d arguments: %s", len(args), text)
+	}
+	h.data = args[1]
+	return h, nil
+}
+
+// take takes in an event when it is known where the socket is.
+func (l *sioLink) take(h heardEvent) error {
+	d := l.d
+	if d.session.registered {
+		return l.tell(h)
+	}
+	if h.name != "registered" {
+		if l.held = append(l.held, h); len(l.held) > mostHeld {
+			return errors.New("too much was told before registered")
+		}
+		return nil
+	}
+	var lost []string
+	for _, before := range l.held {
+		var m struct{ Room string }
+		if before.name == "left" && json.Unmarshal(before.data, &m) == nil {
+			lost = append(lost, m.Room)
+		}
+	}
+	if h.given {
+		return d.faulty("registered has the offset %q", h.offset)
+	}
+	if err := d.registered(h.data, lost...); err != nil {
+		return err
+	}
+	held := l.held
+	l.held = nil
+	for _, before := range held {
+		if err := l.tell(before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changed comes to admins before each order:status:update, for the sake of the clients that know only that.
+const changed = "order:status:changed"
+
+var offsets = regexp.MustCompile(`^([0-9]+)(?:/([123]))?$`)
+
+// tell takes in an event, and holds its offset to what it tells of.
+func (l *sioLink) tell(h heardEvent) error {
+	d, s := l.d, &l.d.socket
+	logged := eventNames[h.name] || h.name == changed
+	if !logged && h.name != "checkpoint" && h.name != "caught_up" && h.name != "resync" {
+		if h.given {
+			return d.faulty("%s has the offset %q", h.name, h.offset)
+		}
+		if h.name == "registered" {
+			return d.registered(h.data)
+		}
+		return d.says(h.name, h.data)
+	}
+	var at struct{ Seq int64 }
+	if err := json.Unmarshal(h.data, &at); err != nil || at.Seq <= 0 && logged {
+		return d.faulty("%s has no seq: %s", h.name, h.data)
+	}
+	parts := offsets.FindStringSubmatch(h.offset)
+	if parts == nil || parts[1] != strconv.FormatInt(at.Seq, 10) || (parts[2] == "1" || parts[2] == "3") != (h.name == changed) {
+		return d.faulty("%s of %d has the offset %q", h.name, at.Seq, h.offset)
+	}
+	s.offset = h.offset
+	if !logged {
+		s.pair = nil
+		return d.says(h.name, h.data)
+	}
+	rest, err := withoutSeq(h.data)
+	if err != nil {
+		return d.faulty("%s: %v: %s", h.name, err, h.data)
+	}
+	if fault := s.pairs(d.user.role, h.name, pair{at.Seq, string(rest)}); fault != "" {
+		return d.faulty("%s: %s of %d %s", fault, h.name, at.Seq, h.data)
+	}
+	if h.name == changed {
+		return nil
+	}
+	return d.event(-1, at.Seq, h.name, rest, false)
+}
+
+// pairs sees that admins get order:status:changed once, just before the order:status:update that it is of, and that nobody
+// else gets it. It returns what is wrong.
+func (s *socketIO) pairs(role domain.Role, name string, p pair) string {
+	before := s.pair
+	s.pair = nil
+	switch {
+	case name == changed && (role != domain.RoleAdmin || before != nil):
+		return "not expected"
+	case name == changed:
+		s.pair = &p
+	case before == nil && name == "order:status:update" && role == domain.RoleAdmin:
+		return "without order:status:changed"
+	case before != nil && (name != "order:status:update" || p != *before):
+		return "behind another order:status:changed"
+	}
+	return ""
+}
