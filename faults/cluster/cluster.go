@@ -193,7 +193,9 @@ func (c *Cluster) Close() error {
 		c.postgres.Stop(syscall.SIGKILL)
 	}
 	if c.disk != nil {
-		err = errors.Join(err, c.disk.remove(), os.RemoveAll(filepath.Dir(c.disk.folder)))
+		removing, cancel := context.WithTimeout(context.Background(), orderlyAtMost)
+		defer cancel()
+		err = errors.Join(err, c.disk.remove(removing), os.RemoveAll(filepath.Dir(c.disk.folder)))
 	}
 	return err
 }

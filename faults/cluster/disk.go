@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -58,7 +59,10 @@ func (d *disk) fill() (err error) {
 		if room == 0 {
 			return nil
 		}
-		if err := unix.Fallocate(int(f.Fd()), 0, size, room); err != nil && !errors.Is(err, unix.ENOSPC) { // PostgreSQL was faster
+		switch err := unix.Fallocate(int(f.Fd()), 0, size, room); { //nolint:gosec // a file's number
+		case errors.Is(err, unix.ENOSPC): // PostgreSQL was faster
+			return nil
+		case err != nil:
 			return err
 		}
 		info, err := f.Stat()
@@ -76,12 +80,16 @@ func (d *disk) free() error {
 	return nil
 }
 
-func (d *disk) remove() error {
-	if d.mounted {
-		if err := unix.Unmount(d.folder, 0); err != nil {
+// remove gives the disk back. Processes that were killed may hold it for a moment longer.
+func (d *disk) remove(ctx context.Context) error {
+	for d.mounted {
+		err := unix.Unmount(d.folder, 0)
+		switch {
+		case err == nil:
+			d.mounted = false
+		case wait(ctx, tryEvery) != nil:
 			return fmt.Errorf("unmount %s: %w", d.folder, err)
 		}
-		d.mounted = false
 	}
 	return nil
 }

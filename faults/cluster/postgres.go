@@ -234,11 +234,20 @@ func (p *postgres) terminate(ctx context.Context, where string) (n int, err erro
 	return n, err
 }
 
-// exhaust takes all connections, also those that the nodes have, until release is called or ctx ends.
+// exhaust takes all connections, also those that the nodes have, until release is called.
 func (p *postgres) exhaust(ctx context.Context) error {
-	if _, err := p.terminate(ctx, "true"); err != nil {
-		return err
+	for range 3 { // the nodes take some of what becomes free
+		if _, err := p.terminate(ctx, "application_name <> 'faults'"); err != nil {
+			return err
+		}
+		if err := p.occupy(ctx); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func (p *postgres) occupy(ctx context.Context) error {
 	for {
 		conn, err := p.connect(ctx, role, database)
 		switch {
