@@ -29,15 +29,15 @@ type watcher struct {
 	missed map[int64]miss // of the base channels, that may still come too late
 
 	// Of the connection:
-	open      bool
-	asked     int64 // lastSeq; -1: none
-	openedAt  time.Duration
-	start     int64 // where it began
-	prev      int64 // the last seq it was told of; -1: not known
-	rooms     map[string]*stay
-	skipped   map[string]int64 // places that were left out, by the order: a newer one has to come
-	early     []early          // events of rooms that are not joined yet
-	roomMisss []roomMiss       // events that should have come, unless the client is leaving
+	asked      int64 // lastSeq; -1: none
+	openedAt   time.Duration
+	start      int64 // where it began
+	prev       int64 // the last seq it was told of; -1: not known
+	rooms      map[string]*stay
+	leaving    map[string]bool  // rooms that it has asked to leave: they may go on until that is answered
+	skipped    map[string]int64 // places that were left out, by the order: a newer one has to come
+	early      []early          // events of rooms that are not joined yet
+	roomMissed []roomMiss       // events that should have come, unless the client is leaving
 }
 
 // stay is a time in a room.
@@ -66,7 +66,7 @@ type roomMiss struct {
 func judgeClient(c *history.Client, t *toldRule, answered answers, last int64, f *findings) {
 	w := &watcher{
 		c: c, t: t, answered: answered, f: f, known: -1, base: [3]string{"all", "role:" + c.Role, "user:" + c.User},
-		missed: map[int64]miss{}, rooms: map[string]*stay{}, skipped: map[string]int64{},
+		missed: map[int64]miss{}, rooms: map[string]*stay{}, leaving: map[string]bool{}, skipped: map[string]int64{},
 	}
 	for i := range c.Log {
 		w.entry(&c.Log[i])
@@ -114,7 +114,7 @@ func (w *watcher) entry(e *history.Entry) {
 
 func (w *watcher) opened(e *history.Entry) {
 	w.closed(e.At)
-	w.open, w.asked, w.openedAt, w.prev = true, e.Seq, e.At, e.Seq
+	w.asked, w.openedAt, w.prev = e.Seq, e.At, e.Seq
 	if e.Seq < 0 {
 		if w.known >= 0 {
 			w.add(ruleLast, "the client came back at %s without a cursor, and knew %d: the suite is wrong", e.At, w.known)
@@ -214,13 +214,13 @@ func (w *watcher) carried(e *history.Entry, t told) {
 	entitled, in := false, false
 	for _, c := range t.channels {
 		if !w.t.rights.has(c, w.c.User, w.c.Role, e.Seq) {
-			if w.rooms[c] != nil {
+			if w.rooms[c] != nil || w.leaving[c] {
 				in = true
 			}
 			continue
 		}
 		entitled = true
-		if s := w.rooms[c]; s != nil && e.Seq > s.from {
+		if w.rooms[c] != nil || w.leaving[c] {
 			w.f.look(ruleRights)
 			return
 		}
@@ -289,7 +289,7 @@ func (w *watcher) passRoom(room string, s *stay, end int64, at time.Duration) {
 		case t.order != "":
 			w.skipped[t.order] = seq
 		default:
-			w.roomMisss = append(w.roomMisss, roomMiss{room, seq, at})
+			w.roomMissed = append(w.roomMissed, roomMiss{room, seq, at})
 		}
 	}
 }
@@ -330,35 +330,43 @@ func (w *watcher) places(at time.Duration) {
 }
 
 func (w *watcher) joined(e *history.Entry) {
+	delete(w.leaving, e.Name)
 	if w.rooms[e.Name] == nil {
 		w.rooms[e.Name] = &stay{from: e.Seq}
 	}
 	came := map[int64]bool{}
 	w.early = slices.DeleteFunc(w.early, func(x early) bool {
 		came[x.seq] = true
-		return x.seq > e.Seq && slices.Contains(w.t.events[x.seq].channels, e.Name)
+		return slices.Contains(w.t.events[x.seq].channels, e.Name)
 	})
 	// What came in the stream before the answer lies behind what the answer says, and all of it has to have come.
 	before := *w
-	before.known, before.roomMisss = max(e.Seq, w.start), nil
+	before.known, before.roomMissed = max(e.Seq, w.start), nil
 	before.passRoom(e.Name, w.rooms[e.Name], w.known+1, e.At)
-	for _, m := range before.roomMisss {
+	for _, m := range before.roomMissed {
 		if !came[m.seq] {
-			w.roomMisss = append(w.roomMisss, m)
+			w.roomMissed = append(w.roomMissed, m)
 		}
 	}
 }
 
+// left is told by the server, or is what the client wants: then there is one entry when it asks and one when it is
+// answered.
 func (w *watcher) left(e *history.Entry) {
+	asks := e.Flag && w.rooms[e.Name] != nil
 	delete(w.rooms, e.Name)
+	delete(w.leaving, e.Name)
+	if asks {
+		w.leaving[e.Name] = true
+	}
 	if e.Flag {
-		w.roomMisss = slices.DeleteFunc(w.roomMisss, func(m roomMiss) bool { return m.room == e.Name && m.at >= e.At-inFlight })
+		w.roomMissed = slices.DeleteFunc(w.roomMissed, func(m roomMiss) bool { return m.room == e.Name && m.at >= e.At-inFlight })
 	}
 }
 
 // closed ends a connection.
 func (w *watcher) closed(at time.Duration) {
-	for _, m := range w.roomMisss {
+	for _, m := range w.roomMissed {
 		if m.at < at-inFlight {
 			w.add(ruleMissing, "seq %d (%s) of %s did not come before what came at %s", m.seq, w.t.events[m.seq], m.room, m.at)
 		}
@@ -368,9 +376,9 @@ func (w *watcher) closed(at time.Duration) {
 			w.add(ruleForeign, "was told of seq %d (%s) at %s, and is in none of its rooms", x.seq, w.t.events[x.seq], x.at)
 		}
 	}
-	w.roomMisss, w.early = nil, nil
+	w.roomMissed, w.early = nil, nil
 	clear(w.rooms)
-	w.open = false
+	clear(w.leaving)
 }
 
 func (w *watcher) end(last int64) {
