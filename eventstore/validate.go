@@ -27,7 +27,7 @@ func (a Append) validate() (meta json.RawMessage, err error) {
 	if err := a.Key.validate(a.Answer); err != nil {
 		return nil, err
 	}
-	if meta, err = json.Marshal(a.Meta); err == nil {
+	if meta, err = a.Meta.encode(); err == nil {
 		err = storableJSON(meta)
 	}
 	if err != nil {
@@ -52,6 +52,16 @@ func (a Append) validate() (meta json.RawMessage, err error) {
 		return nil, fmt.Errorf("%w: no events and no idempotency key", ErrInvalid)
 	}
 	return meta, nil
+}
+
+// encode refuses what the encoder would put a replacement for: two users must not become one.
+func (m Meta) encode() (json.RawMessage, error) {
+	for _, s := range []string{m.UserID, m.Role, m.CorrelationID, m.CausationID, m.IdempotencyKey, m.RemoteAddr, m.Reason} {
+		if !utf8.ValidString(s) {
+			return nil, errors.New("not UTF-8")
+		}
+	}
+	return json.Marshal(m)
 }
 
 func (sa StreamAppend) validate() error {
@@ -99,6 +109,9 @@ func storable(data json.RawMessage) error {
 		return errors.New("not UTF-8")
 	case !json.Valid(data):
 		return errors.New("not valid JSON")
+	}
+	if err := storableNumbers(data); err != nil {
+		return err
 	}
 	return storableJSON(data)
 }

@@ -337,7 +337,10 @@ func keyAlone(t *testing.T, store Store) {
 func refusedAlone(t *testing.T, store Store) {
 	bad := map[string]string{
 		"not JSON": `{`, "a NUL": `"\u0000"`, "half a pair": `"\ud83e"`, "not UTF-8": "\"\xff\"",
-		"too large": `"` + strings.Repeat("x", eventstore.MaxData) + `"`,
+		"too large":                  `"` + strings.Repeat("x", eventstore.MaxData) + `"`,
+		"a number that is too large": `{"n":1e131072}`, "one that is too small": `[-1e-16384]`, "one that is long when it is written out": `1e1001`,
+		"one with more digits than any": `1e99999999999999999999`, "one that is long": strings.Repeat("9", 1001),
+		"numbers that are too large when they are written out": "[" + strings.Repeat("1e900,", 2000) + "1]",
 	}
 	var names []string
 	for name := range bad {
@@ -366,6 +369,13 @@ func refusedAlone(t *testing.T, store Store) {
 		"a version below -1": appendTo(to(stream(), -2, 1)),
 		"too many events":    appendTo(to(stream(), 0, eventstore.MaxEvents+1)),
 		"an empty key":       keyed("ann", "", "f", to(stream(), 0, 1)),
+		"a user that is not UTF-8": {
+			Streams: []eventstore.StreamAppend{to(stream(), 0, 1)}, Meta: eventstore.Meta{UserID: "\xff"},
+		},
+		"a key that is not UTF-8": keyed("ann", "\xff", "f", to(stream(), 0, 1)),
+		"a type with a NUL": appendTo(eventstore.StreamAppend{
+			Stream: stream(), Events: []eventstore.NewEvent{{Type: "a\x00b", Data: json.RawMessage("1")}},
+		}),
 	} {
 		if _, err := store.Append(t.Context(), a); !errors.Is(err, eventstore.ErrInvalid) {
 			t.Errorf("%s: %v", what, err)
