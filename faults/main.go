@@ -1,0 +1,111 @@
+// Command faults runs the program as it is, several nodes of it, breaks everything that can break while hundreds of clients
+// use it, and judges afterwards, by the log and by what each client was told, whether it did what it promises.
+//
+//	go run . -for 45s -seed 7
+//
+// What is broken when, and what users try, follow from the seed. The last line on stdout is the outcome.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/orderlog/orderlog/faults/nemesis"
+)
+
+// Exit codes.
+const (
+	sound  = 0
+	broken = 1 // something was not as promised, or could not be judged
+	misuse = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// options are what a run is asked for.
+type options struct {
+	span    time.Duration
+	seed    uint64
+	nodes   int
+	clients int
+	rate    float64
+	faults  []string // kinds
+	report  string   // a file; empty: none
+	keep    string   // a folder; empty: one that is removed when nothing was wrong
+	loud    bool
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	if err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(stderr, "faults:", err)
+		}
+		return misuse
+	}
+	r, err := o.run(ctx, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "faults: this run could not be judged:", err)
+		return broken
+	}
+	for _, v := range r.violations {
+		fmt.Fprintf(stderr, "VIOLATION %s: %s\n", v.Rule, v.Text)
+	}
+	fmt.Fprintln(stdout, r.line())
+	if r.broken > 0 {
+		return broken
+	}
+	return sound
+}
+
+func parse(args []string, stderr io.Writer) (o options, err error) {
+	f := flag.NewFlagSet("faults", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.DurationVar(&o.span, "for", 45*time.Second, "how long things are broken")
+	f.Uint64Var(&o.seed, "seed", 1, "what decides what is broken when, and what users try")
+	f.IntVar(&o.nodes, "nodes", 3, "how many `nodes` there are")
+	f.IntVar(&o.clients, "clients", 200, "how many clients listen")
+	f.Float64Var(&o.rate, "rate", 60, "how many commands a second are tried")
+	kinds := f.String("faults", "all", "what is broken: all, none, or some of "+strings.Join(nemesis.Kinds(), ","))
+	f.StringVar(&o.report, "report", "", "a `file` for a longer report, in Markdown")
+	f.StringVar(&o.keep, "keep", "", "a `folder` for logs and what clients saw, which stays; without it they stay when something was wrong")
+	f.BoolVar(&o.loud, "v", false, "say what is planned, and what is under way")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	switch *kinds {
+	case "all":
+		o.faults = nemesis.Kinds()
+	case "none":
+	default:
+		o.faults = strings.Split(*kinds, ",")
+	}
+	for _, k := range o.faults {
+		if !slices.Contains(nemesis.Kinds(), k) {
+			return o, fmt.Errorf("there is no fault %q; there are %s", k, strings.Join(nemesis.Kinds(), ", "))
+		}
+	}
+	switch {
+	case f.NArg() > 0:
+		return o, fmt.Errorf("%q is not a flag", f.Arg(0))
+	case o.span < time.Second:
+		return o, errors.New("-for is a time such as 45s, a second at least")
+	case o.nodes < 1 || o.clients < 1 || o.rate <= 0:
+		return o, errors.New("-nodes, -clients and -rate are more than 0")
+	}
+	return o, nil
+}
