@@ -13,8 +13,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/database"
 	// Registers the pgx5:// scheme that open uses.
 	_ "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
@@ -45,8 +47,79 @@ type Status struct {
 // Up brings the database at databaseURL (postgres://…) to the newest schema. It does nothing where that
 // is the case already, waits for another node that migrates, and returns [ErrNewerSchema] where the
 // database is ahead of the program and [ErrMayNotMigrate] where it would have to change the schema and may not.
+//
+// Nodes may run on the database meanwhile. Where others hold what a migration needs for long, it is given up and tried
+// again, until ctx ends: nobody stands behind it for longer than two seconds.
 func Up(ctx context.Context, databaseURL string) error {
-	m, err := open(databaseURL)
+	return UpTelling(ctx, databaseURL, func(string) {})
+}
+
+// UpTelling is Up, and says what it waits for each time it begins to.
+func UpTelling(ctx context.Context, databaseURL string, tell func(why string)) error {
+	return patiently(ctx, databaseURL, tell, func() error { return upOnce(ctx, databaseURL) })
+}
+
+// patiently migrates when no other node does, and again as long as others hold what that needs.
+func patiently(ctx context.Context, databaseURL string, tell func(string), once func() error) error {
+	return alone(ctx, databaseURL, tell, func() error {
+		for {
+			err := once()
+			if !errors.Is(err, errLocked) {
+				return err
+			}
+			tell(err.Error() + ": a report, a backup or a session that somebody left open? It is tried again")
+			if err := wait(ctx, betweenTries); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+const (
+	// betweenTries lets those get on who stood behind a migration that stood behind others.
+	betweenTries = 2 * time.Second
+	// betweenLooks is how often it is looked whether another node has migrated.
+	betweenLooks = 100 * time.Millisecond
+)
+
+// aloneKey is the advisory lock of whoever migrates. The library has one of its own, which cannot be waited for with an
+// end.
+const aloneKey = 0x6f726465726c6f67 // "orderlog"
+
+func alone(ctx context.Context, databaseURL string, tell func(string), migrate func() error) error {
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return fmt.Errorf("connect to migrate the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) // which lets go of the lock
+	for told := false; ; told = true {
+		var mine bool
+		if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(aloneKey)).Scan(&mine); err != nil {
+			return fmt.Errorf("wait for others that migrate: %w", err)
+		}
+		if mine {
+			return migrate()
+		}
+		if !told {
+			tell("another node migrates the database")
+		}
+		if err := wait(ctx, betweenLooks); err != nil {
+			return err
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+func upOnce(ctx context.Context, databaseURL string) error {
+	m, err := open(databaseURL, FS)
 	if err != nil {
 		return err
 	}
@@ -66,7 +139,7 @@ func Up(ctx context.Context, databaseURL string) error {
 
 // ReadStatus tells where the database at databaseURL stands, changing nothing but the version table.
 func ReadStatus(databaseURL string) (Status, error) {
-	m, err := open(databaseURL)
+	m, err := open(databaseURL, FS)
 	if err != nil {
 		return Status{}, err
 	}
@@ -127,8 +200,8 @@ func latest() (uint, error) {
 	return uint(version), err
 }
 
-func open(databaseURL string) (*migrate.Migrate, error) {
-	source, err := iofs.New(FS, ".")
+func open(databaseURL string, files fs.FS) (*migrate.Migrate, error) {
+	source, err := iofs.New(files, ".")
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded migrations: %w", err)
 	}
@@ -137,9 +210,13 @@ func open(databaseURL string) (*migrate.Migrate, error) {
 		return nil, errors.New("the database's address must be a postgres:// URL") // not echoed: it may hold a password
 	}
 	u.Scheme = "pgx5"
-	m, err := migrate.NewWithSourceInstance("iofs", source, u.String())
+	there, err := database.Open(u.String())
 	if err != nil {
-		return nil, fmt.Errorf("connect to migrate the database: %w", err)
+		return nil, fmt.Errorf("connect to migrate the database: %w", inWords(err))
+	}
+	m, err := migrate.NewWithInstance("iofs", source, "pgx5", &driver{Driver: there})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("begin to migrate the database: %w", err), there.Close())
 	}
 	return m, nil
 }
