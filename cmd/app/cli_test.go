@@ -121,7 +121,7 @@ func TestExitCodesAndWhatToDoNext(t *testing.T) {
 		{"serve", settings{"NOTIFICATION_RETENTION": "a month"}, 1, "NOTIFICATION_RETENTION"},
 		{"serve", settings{"LOG_LEVEL": "loud", "PORT": "x"}, 1, "LOG_LEVEL"},
 		{"serve", settings{"PORT": takenPort}, 1, "PORT"},
-		{"serve", settings{"DATABASE_URL": nowhere, "JWT_SECRET": key, "PORT": "0"}, 1, "DATABASE_URL"},
+		{"serve", settings{"DATABASE_URL": nowhere + "?sslmode=pizza", "JWT_SECRET": key, "PORT": "0"}, 1, "DATABASE_URL"},
 		{"migrate status", settings{"DATABASE_URL": nowhere}, 1, "DATABASE_URL"}, // and needs no key
 		{"migrate up", settings{"DATABASE_URL": "mysql://x"}, 1, "DATABASE_URL"},
 		{"token --user ada --role admin", settings{"JWT_JWKS_URL": "http://127.0.0.1:1/keys"}, 1, "JWT_SECRET"},

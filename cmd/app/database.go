@@ -173,26 +173,62 @@ func (d *database) reach(ctx context.Context) error {
 		network *net.OpError
 		name    *net.DNSError
 	)
-	cause := err
+	cause := err.Error()
 	switch { // the whole error has several lines, one for each way that was tried
 	case errors.As(err, &refused):
-		cause = errors.New(refused.Message)
+		cause = refused.Message
 	case errors.As(err, &network):
-		cause = network
+		cause = network.Error()
 	case errors.As(err, &name):
-		cause = name
+		cause = name.Error()
 	}
-	return fmt.Errorf("the database cannot be used: %w; start it, or set DATABASE_URL to the one that is meant", cause)
+	return unusableError{cause, err}
 }
+
+// unusableError says no more of a database that cannot be used than what an operator needs.
+type unusableError struct {
+	cause string
+	err   error
+}
+
+func (e unusableError) Error() string {
+	return fmt.Sprintf("the database cannot be used: %s; start it, or set DATABASE_URL to the one that is meant", e.cause)
+}
+func (e unusableError) Unwrap() error { return e.err }
 
 // The cause may show the password.
 var errDatabaseURL = errors.New("DATABASE_URL can't be read: set it to postgres://USER:PASSWORD@HOST:PORT/DATABASE")
 
 const connectTimeout = 5 * time.Second
 
-const sqlNoJIT = `SET jit = off`
+// sqlSession is said first on each connection.
+//
+// Every statement reads a few rows of tables that have many partitions. The planner, which counts the partitions, would
+// take some for long ones and compile them each time: 10 ms for what takes less than one.
+//
+// What was answered is on the disk, whatever the role or the database has for a default.
+const sqlSession = `SET jit = off;
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
 
-func (d *database) pool(ctx context.Context) (*pgxpool.Pool, error) {
+// sqlNodeSession bounds for how long a node that is frozen, or cut off, can stand in the way of others: its transaction may
+// hold the log's head, for which all who append wait. The server ends a session that is in a transaction and says nothing,
+// and one whose machine does not answer.
+const sqlNodeSession = sqlSession + `;
+SELECT set_config('idle_in_transaction_session_timeout', '10s', false) WHERE current_setting('idle_in_transaction_session_timeout') = '0';
+SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '25s'`
+
+// keepAlive is the same for a node whose server is gone.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}
+
+// pool is for a command that runs beside the nodes.
+func (d *database) pool(ctx context.Context) (*pgxpool.Pool, error) { return d.open(ctx, sqlSession) }
+
+// nodePool is for a node.
+func (d *database) nodePool(ctx context.Context) (*pgxpool.Pool, error) {
+	return d.open(ctx, sqlNodeSession)
+}
+
+func (d *database) open(ctx context.Context, session string) (*pgxpool.Pool, error) {
 	address := d.url
 	if d.given != "" {
 		address = d.given
@@ -208,11 +244,10 @@ func (d *database) pool(ctx context.Context) (*pgxpool.Pool, error) {
 		}
 	}
 	cfg.ConnConfig.ConnectTimeout = connectTimeout
+	cfg.ConnConfig.DialFunc = (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext
 	cfg.ConnConfig.RuntimeParams["application_name"] = "orderlog"
-	// Every statement of a node reads a few rows of tables that have many partitions. The planner, which counts the
-	// partitions, would take some for long ones and compile them each time: 10 ms for what takes less than one.
-	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, sqlNoJIT)
+	cfg.ConnConfig.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error { // the listener's connection too
+		_, err := conn.Exec(ctx, session).ReadAll()
 		return err
 	}
 	return pgxpool.NewWithConfig(ctx, cfg)

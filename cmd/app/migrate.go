@@ -28,13 +28,14 @@ func migrate(ctx context.Context, env environment, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, cfg, cfg.Logger(env.stderr))
+	log := cfg.Logger(env.stderr)
+	db, err := openDatabase(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.close(ctx)) }()
 	if what == "up" {
-		if err := migrations.Up(ctx, db.url); err != nil {
+		if err := migrations.UpTelling(ctx, db.url, func(why string) { log.Warn("waiting", "why", why) }); err != nil {
 			return err
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,16 +14,14 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/orderlog/orderlog/delivery/sse"
 	"github.com/orderlog/orderlog/internal/config"
-	"github.com/orderlog/orderlog/migrations"
 )
 
 // drainTimeout bounds how long requests and connections may take to end when the program is told to stop.
 const drainTimeout = 15 * time.Second
 
-// serve runs a node until ctx ends: the database if it is a private one, its schema, the parts, and the server.
-func serve(ctx context.Context, env environment, args []string) (err error) {
+// serve runs a node until ctx ends: the server, the database if it is a private one, its schema, and the parts.
+func serve(ctx context.Context, env environment, args []string) error {
 	if err := parse(flag.NewFlagSet("serve", flag.ContinueOnError), args, 0, "serve"); err != nil {
 		return err
 	}
@@ -39,31 +36,42 @@ func serve(ctx context.Context, env environment, args []string) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: is another program listening there? Set PORT to another one", err)
 	}
-	defer func() { _ = listener.Close() }() // closed by the server already, if it came to that
+	tcp, ok := listener.(*net.TCPListener)
+	if !ok {
+		return errors.Join(fmt.Errorf("listen on %s: it is a %T", cfg.Addr(), listener), listener.Close())
+	}
+	front := newFront(tcp, log)
+	g, failed := errgroup.WithContext(ctx)
+	g.Go(front.serve)
+	g.Go(func() error { return serveNode(failed, env, cfg, front, log) })
+	return g.Wait()
+}
 
-	db, err := openDatabase(ctx, cfg, log)
+// serveNode brings a node to life behind the front, and ends both in order when ctx ends.
+func serveNode(ctx context.Context, env environment, cfg config.Config, front *front, log *slog.Logger) (err error) {
+	defer func() { // what is said about a start that was broken off is about that
+		if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			log.Info("stopped before the node was ready")
+			err = nil
+		}
+	}()
+	defer func() {
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		err = errors.Join(err, front.close(drain))
+	}()
+	db, err := serveDatabase(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.close(ctx)) }()
-	if cfg, err = config.EnsureSecrets(cfg); err != nil {
+	if cfg, err = withKeys(cfg, log); err != nil {
 		return err
 	}
-	if signing, err := config.EnsureAuditKey(cfg); err != nil {
-		log.Warn("checkpoints of the log are not signed", "err", err)
-	} else {
-		if len(cfg.AuditKey) == 0 && !cfg.Embedded() {
-			log.Warn("this node signs the audit's checkpoints with a key of its own: set AUDIT_KEY to have all nodes sign with one", "dir", cfg.DataDir)
-		}
-		cfg = signing
+	if err := db.prepare(ctx, front, log); err != nil {
+		return err
 	}
-	if len(cfg.PaymentWebhookSecret) == 0 {
-		log.Warn("the payment provider's events will be refused: set PAYMENT_WEBHOOK_SECRET to the key that it signs with")
-	}
-	if err := migrations.Up(ctx, db.url); err != nil {
-		return fmt.Errorf("prepare the database: %w", err)
-	}
-	pool, err := db.pool(ctx)
+	pool, err := db.nodePool(ctx)
 	if err != nil {
 		return err
 	}
@@ -76,25 +84,10 @@ func serve(ctx context.Context, env environment, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler:           n.handler,
-		ConnContext:       sse.ConnContext,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-
+	front.opens(n.handler)
 	g, failed := errgroup.WithContext(parts)
 	g.Go(func() error { return db.Run(failed) })
 	g.Go(func() error { return n.Run(failed) })
-	g.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve: %w", err)
-		}
-		return nil
-	})
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -102,18 +95,51 @@ func serve(ctx context.Context, env environment, args []string) (err error) {
 		case <-failed.Done():
 		}
 		defer stopParts()
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		n.drain()
-		return errors.Join(n.Shutdown(drain), server.Shutdown(drain))
+		return leave(context.WithoutCancel(ctx), failed, n, front, cfg.DrainDelay)
 	})
 	g.Go(func() error {
 		if n.settled(failed) {
-			greet(env, cfg, listener.Addr())
+			greet(env, cfg, front.listener.Addr())
 		}
 		return nil
 	})
 	return g.Wait()
+}
+
+// leave takes the node out of service without cutting anything: whoever watches /ready is told first, and may take delay
+// to act on it; then the clients that stay connected are asked away, and at last nobody is let in any more.
+func leave(ctx, failed context.Context, n *node, front *front, delay time.Duration) error {
+	n.drain()
+	front.drains()
+	if delay > 0 {
+		select {
+		case <-time.After(delay):
+		case <-failed.Done():
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	return errors.Join(n.Shutdown(ctx), front.close(ctx))
+}
+
+// withKeys adds what is generated and kept where it was not given.
+func withKeys(cfg config.Config, log *slog.Logger) (config.Config, error) {
+	cfg, err := config.EnsureSecrets(cfg)
+	if err != nil {
+		return cfg, err
+	}
+	if signing, err := config.EnsureAuditKey(cfg); err != nil {
+		log.Warn("checkpoints of the log are not signed", "err", err)
+	} else {
+		if len(cfg.AuditKey) == 0 && !cfg.Embedded() {
+			log.Warn("this node signs the audit's checkpoints with a key of its own: set AUDIT_KEY to have all nodes sign with one", "dir", cfg.DataDir)
+		}
+		cfg = signing
+	}
+	if len(cfg.PaymentWebhookSecret) == 0 {
+		log.Warn("the payment provider's events will be refused: set PAYMENT_WEBHOOK_SECRET to the key that it signs with")
+	}
+	return cfg, nil
 }
 
 // greet says where the server is and what to do next.

@@ -65,7 +65,7 @@ func serverSettings(t *testing.T, databaseURL string) settings {
 	})
 	return settings{
 		"DATABASE_URL": databaseURL, "JWT_SECRET": jwtSecret, "PAYMENT_WEBHOOK_SECRET": jwtSecret, "AUDIT_KEY": auditSigner,
-		"PORT": "0", "LOG_LEVEL": "warn", "LOG_FORMAT": "text", "DATA_DIR": data,
+		"PORT": "0", "LOG_LEVEL": "warn", "LOG_FORMAT": "text", "DATA_DIR": data, "DRAIN_DELAY": "0s",
 	}
 }
 

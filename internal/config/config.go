@@ -71,6 +71,9 @@ type Config struct {
 	// RateLimitUser and RateLimitAddress are how many requests one user and one address may make in 10 s
 	// (RATE_LIMIT_USER, RATE_LIMIT_ADDRESS). 0: any number.
 	RateLimitUser, RateLimitAddress int
+	// DrainDelay is how long a node that is told to stop goes on taking requests while /ready says 503 already
+	// (DRAIN_DELAY), for balancers to notice. By default 1 s, and nothing with the embedded database.
+	DrainDelay time.Duration
 	// TrustedProxies are the proxies whose word for a client's address is taken (TRUSTED_PROXIES). Empty: none.
 	TrustedProxies proxies.Trusted
 	// AuditKey is the note signer's key that checkpoints of the log are signed with (AUDIT_KEY). Empty: EnsureAuditKey
@@ -145,6 +148,7 @@ func (r *reader) config() Config {
 		BusinessName:          r.businessName(),
 		RateLimitUser:         r.limit("RATE_LIMIT_USER", DefaultRateLimitUser),
 		RateLimitAddress:      r.limit("RATE_LIMIT_ADDRESS", DefaultRateLimitAddress),
+		DrainDelay:            r.drainDelay(),
 		TrustedProxies:        r.trustedProxies(),
 		AuditKey:              r.auditKey(),
 		AuditPublicKeys:       r.auditPublicKeys(),

@@ -52,7 +52,8 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"CLIENT_URL": "https://Shop.example:443/, http://localhost:3000", "PAYMENT_WEBHOOK_SECRET": someSecret + "x",
 		"NOTIFICATION_RETENTION": "48h", "LOG_LEVEL": "DEBUG", "LOG_FORMAT": "json", "BUSINESS_NAME": "Ravi's",
 		"RATE_LIMIT_USER": "0", "RATE_LIMIT_ADDRESS": "300", "TRUSTED_PROXIES": "10.0.0.0/8, ::1",
-		"AUDIT_KEY": someAuditKey, "AUDIT_PUBLIC_KEYS": someAuditPublicKey + ", " + someAuditPublicKey + ",", "CHECKPOINT_DIR": "/mnt/worm",
+		"DRAIN_DELAY": "5s",
+		"AUDIT_KEY":   someAuditKey, "AUDIT_PUBLIC_KEYS": someAuditPublicKey + ", " + someAuditPublicKey + ",", "CHECKPOINT_DIR": "/mnt/worm",
 	}.get)
 	if err != nil {
 		t.Fatal(err)
@@ -63,6 +64,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		ClientOrigins: []string{"https://shop.example", "http://localhost:3000"}, PaymentWebhookSecret: Secret(someSecret + "x"),
 		NotificationRetention: 48 * time.Hour, LogLevel: slog.LevelDebug, LogFormat: "json", BusinessName: "Ravi's",
 		RateLimitUser: 0, RateLimitAddress: 300,
+		DrainDelay:     5 * time.Second,
 		TrustedProxies: proxies.Trusted{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		AuditKey:       Secret(someAuditKey), AuditPublicKeys: []string{someAuditPublicKey, someAuditPublicKey}, CheckpointDir: "/mnt/worm",
 	}
@@ -121,6 +123,9 @@ func TestWhatIsRefused(t *testing.T) {
 		"a retention of nothing":           {env{"NOTIFICATION_RETENTION": "999ms"}, []string{"NOTIFICATION_RETENTION"}},
 		"an unknown level":                 {env{"LOG_LEVEL": "loud"}, []string{"LOG_LEVEL"}},
 		"an unknown format":                {env{"LOG_FORMAT": "xml"}, []string{"LOG_FORMAT"}},
+		"a delay that is no duration":      {env{"DRAIN_DELAY": "5"}, []string{"DRAIN_DELAY"}},
+		"a delay under nothing":            {env{"DRAIN_DELAY": "-1s"}, []string{"DRAIN_DELAY"}},
+		"a delay without an end":           {env{"DRAIN_DELAY": "1h"}, []string{"DRAIN_DELAY"}},
 		"a name of two lines":              {env{"BUSINESS_NAME": "a\nb"}, []string{"BUSINESS_NAME"}},
 		"a limit that is no number":        {env{"RATE_LIMIT_USER": "many"}, []string{"RATE_LIMIT_USER"}},
 		"a limit under nothing":            {env{"RATE_LIMIT_ADDRESS": "-1"}, []string{"RATE_LIMIT_ADDRESS"}},

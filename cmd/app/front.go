@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/orderlog/orderlog/delivery/rest"
+	"github.com/orderlog/orderlog/delivery/sse"
+	"github.com/orderlog/orderlog/domain"
+)
+
+// front is the program's side towards clients. It takes requests from the first moment on: until a node is there to answer
+// them it says by itself that there is none yet.
+type front struct {
+	server   *http.Server
+	listener *net.TCPListener
+	node     atomic.Pointer[http.Handler] // nil: there is none yet
+	waiting  atomic.Pointer[string]       // what for
+	draining atomic.Bool
+	gone     chan struct{} // closed when nobody is let in any more
+}
+
+func newFront(listener *net.TCPListener, log *slog.Logger) *front {
+	f := &front{listener: listener, gone: make(chan struct{})}
+	f.awaits("it is being started")
+	f.server = &http.Server{
+		Handler:           f,
+		ConnContext:       sse.ConnContext,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return f
+}
+
+// awaits says what the database is waited for with, for /ready. Everybody can read it.
+func (f *front) awaits(what string) { f.waiting.Store(&what) }
+
+// opens hands requests to a node from now on.
+func (f *front) opens(node http.Handler) { f.node.Store(&node) }
+
+// drains has each connection end with the answer to its next request: no client then sends one over a connection that is
+// closed at the same moment.
+func (f *front) drains() { f.draining.Store(true) }
+
+// serve lets clients in until close.
+func (f *front) serve() error {
+	defer close(f.gone)
+	if err := f.server.Serve(&lastCall{TCPListener: f.listener}); !errors.Is(err, errLeft) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// close lets nobody in any more and waits until all requests are answered. When ctx ends first they are cut, and its error
+// is returned.
+func (f *front) close(ctx context.Context) error {
+	_ = f.listener.SetDeadline(time.Now()) // wakes who waits there
+	<-f.gone
+	err := f.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, f.server.Close())
+	}
+	return err
+}
+
+// ServeHTTP hands a request to the node.
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if f.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	if node := f.node.Load(); node != nil {
+		(*node).ServeHTTP(w, r)
+		return
+	}
+	f.notYet(w, r)
+}
+
+// notYet answers as the API does where the database is away.
+func (f *front) notYet(w http.ResponseWriter, r *http.Request) {
+	var status int
+	var kind string
+	var body any
+	switch r.URL.Path {
+	case "/health":
+		status, kind, body = http.StatusOK, "application/json", map[string]string{"status": "ok"}
+	case "/ready":
+		status, kind, body = http.StatusServiceUnavailable, "application/json", map[string]any{
+			"status": "not_ready", "components": []rest.Component{{Name: "database", Detail: "it is awaited: " + *f.waiting.Load()}},
+		}
+	default:
+		w.Header().Set("Retry-After", "1")
+		status, kind, body = http.StatusServiceUnavailable, "application/problem+json", &rest.Problem{
+			Type: "about:blank", Title: http.StatusText(http.StatusServiceUnavailable), Status: http.StatusServiceUnavailable,
+			Code: domain.CodeUnavailable, Detail: "the service waits for its database: try again in a moment",
+		}
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_ = json.NewEncoder(w).Encode(body) // a client that is gone cannot be told
+	}
+}
+
+// lastCall is a listener that can be left, by a deadline: who waits in its queue by then is let in, and only then it is
+// closed. One that is just closed resets the connections in its queue, whose clients may have sent a request already.
+type lastCall struct {
+	*net.TCPListener
+	since time.Time // when it was left
+}
+
+var errLeft = errors.New("the listener was left")
+
+const (
+	// quietFor is how long nobody came when the queue counts as empty.
+	quietFor = 2 * time.Millisecond
+	// lastCallAtMost bounds how long people are let in after the listener was left: there may always be more.
+	lastCallAtMost = 500 * time.Millisecond
+)
+
+// Accept waits for the next connection. It is called by one goroutine.
+func (l *lastCall) Accept() (net.Conn, error) {
+	if l.since.IsZero() {
+		conn, err := l.TCPListener.Accept()
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return conn, err
+		}
+		l.since = time.Now()
+	}
+	if time.Since(l.since) < lastCallAtMost {
+		_ = l.SetDeadline(time.Now().Add(quietFor)) // a listener without a deadline is closed at once
+		if conn, err := l.TCPListener.Accept(); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, errors.Join(errLeft, l.Close())
+}
