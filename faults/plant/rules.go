@@ -1,0 +1,43 @@
+package plant
+
+import "github.com/orderlog/orderlog/faults/cluster"
+
+// ofRules are mistakes in what is decided.
+var ofRules = []Plant{
+	{
+		Name: "refund-twice", Rule: "money",
+		What: "what was given back already is given back again",
+		Patches: []cluster.Patch{{
+			File: "domain/payment/refund.go",
+			Old:  "	if amount <= 0 || amount > p.Refundable() {\n",
+			New:  "	if amount <= 0 {\n		amount = p.Captured\n	}\n	if amount <= 0 {\n",
+		}},
+	},
+	{
+		Name: "courier-twice", Rule: "couriers",
+		What: "a courier who carries an order is given another",
+		Patches: []cluster.Patch{{
+			File: "domain/courier/decide.go",
+			Old:  "	if c.Status != StatusOnline || c.CurrentOrder != nil {\n",
+			New:  "	if c.Chosen != StatusOnline {\n",
+		}},
+	},
+	{
+		Name: "offer-without-end", Rule: "offers",
+		What: "an offer is used once more than it may be",
+		Patches: []cluster.Patch{{
+			File: "domain/offer/discount.go",
+			Old:  "	case o.MaxUses > 0 && all.Uses >= o.MaxUses:\n",
+			New:  "	case o.MaxUses > 0 && all.Uses > o.MaxUses:\n",
+		}},
+	},
+	{
+		Name: "wrong-step", Rule: "steps",
+		What: "an order skips steps when it is asked to",
+		Patches: []cluster.Patch{{
+			File: "domain/order/progress.go",
+			Old:  "	next, ok := steps[o.Status]\n	if !ok || next.to != to {\n",
+			New:  "	next, ok := steps[o.Status]\n	if !ok {\n",
+		}},
+	},
+}
