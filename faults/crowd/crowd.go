@@ -54,6 +54,8 @@ type Crowd struct {
 	api     *api
 	world   *world
 	devices []*device
+	// devicesOf are those of a user.
+	devicesOf map[*user][]*device
 
 	cancel    context.CancelFunc
 	listening sync.WaitGroup
@@ -61,6 +63,7 @@ type Crowd struct {
 	stopTrying context.CancelFunc
 	trying     sync.WaitGroup
 
+	closed  sync.Once
 	skipped atomic.Int64
 }
 
@@ -90,7 +93,10 @@ func New(cfg Config) *Crowd {
 	c := &Crowd{cfg: cfg}
 	c.api = newAPI(cfg)
 	c.world = newWorld(cfg.Clients, c.random(ofPeople))
-	c.devices = c.equip()
+	c.devices, c.devicesOf = c.equip(), map[*user][]*device{}
+	for _, d := range c.devices {
+		c.devicesOf[d.user] = append(c.devicesOf[d.user], d)
+	}
 	return c
 }
 
@@ -156,10 +162,11 @@ func (c *Crowd) Close() {
 	c.cancel()
 	c.trying.Wait()
 	c.listening.Wait()
-	for _, d := range c.devices {
-		c.cfg.History.AddClient(&d.log)
-	}
-	c.devices = nil
+	c.closed.Do(func() {
+		for _, d := range c.devices {
+			c.cfg.History.AddClient(&d.log)
+		}
+	})
 	c.api.client.CloseIdleConnections()
 }
 

@@ -46,7 +46,7 @@ type link interface {
 // device is a user's client: it keeps its cursor over all its connections, and comes back for ever.
 type device struct {
 	user  *user
-	rooms func(*rand.Rand) []string // that its user may be in now, some of them by then not any more
+	rooms func(*rand.Rand) []string // that its user may be in now; nil: it has no habits, and only listens
 	api   *api
 	rng   *rand.Rand // its habits'
 	ready func(ctx context.Context, d *device, url string) (link, error)
@@ -67,6 +67,7 @@ type device struct {
 	wait    time.Duration    // that the server asked for
 	socket  socketIO         // what of it outlives a connection
 	session *visit           // nil: none
+	node    int              // of the newest connection
 }
 
 // visit is what a device knows of its connection.
@@ -104,6 +105,13 @@ func (d *device) reached() int64 {
 	return d.cursor
 }
 
+// nodeOf is the node that it is, or was, connected to.
+func (d *device) nodeOf() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.node
+}
+
 // run connects, and comes back after each loss, to any of the nodes, until ctx ends.
 func (d *device) run(ctx context.Context) {
 	if d.reads && !d.readFirst(ctx) {
@@ -111,7 +119,7 @@ func (d *device) run(ctx context.Context) {
 	}
 	network := rand.New(rand.NewPCG(d.rng.Uint64(), 0)) //nolint:gosec // it is to be repeatable
 	for failed := 0; ctx.Err() == nil; failed++ {
-		registered := d.visit(ctx, d.api.urls[network.IntN(len(d.api.urls))])
+		registered := d.visit(ctx, network.IntN(len(d.api.urls)))
 		if registered {
 			failed = 0
 		}
@@ -139,7 +147,7 @@ func (d *device) readFirst(ctx context.Context) bool {
 }
 
 // visit is one connection, from before it is made to its loss.
-func (d *device) visit(ctx context.Context, url string) (registered bool) {
+func (d *device) visit(ctx context.Context, node int) (registered bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	v := &visit{asked: -1, pending: map[int64]question{}}
@@ -152,12 +160,12 @@ func (d *device) visit(ctx context.Context, url string) (registered bool) {
 		slices.Sort(v.rooms)
 		v.rooms = slices.Compact(v.rooms)
 	}
-	d.session, d.wanted, d.more = v, map[string]bool{}, nil
+	d.session, d.wanted, d.more, d.node = v, map[string]bool{}, nil, node
 	d.note(history.Entry{Kind: history.Opened, Seq: v.asked})
 	d.mu.Unlock()
 
 	dialing, stop := context.WithTimeout(ctx, dialTimeout)
-	l, err := d.ready(dialing, d, url)
+	l, err := d.ready(dialing, d, d.api.urls[node])
 	stop()
 	if err != nil {
 		d.closed(err)
@@ -185,8 +193,10 @@ func (d *device) closed(err error) {
 	defer d.mu.Unlock()
 	v := d.session
 	d.session = nil
-	if v.asked < 0 && !v.registered {
-		d.begun = false // nothing was begun
+	for _, q := range v.pending {
+		if q.then != nil {
+			q.then(reply{lost: true})
+		}
 	}
 	e := history.Entry{Kind: history.Closed, Name: err.Error()}
 	var told *closedError

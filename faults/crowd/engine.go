@@ -169,7 +169,11 @@ func (e *pollEngine) send(packet string) error {
 }
 
 func (e *pollEngine) request(method, payload string) (string, error) {
-	ctx, cancel := context.WithTimeout(e.ctx, silence)
+	atMost := silence
+	if method == http.MethodPost {
+		atMost = dialTimeout
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, atMost)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, engineURL(e.server, "polling", e.sid), strings.NewReader(payload))
 	if err != nil {

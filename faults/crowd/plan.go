@@ -34,7 +34,7 @@ const (
 
 // weights say how often each kind is tried, of their sum.
 var weights = [kinds]int{
-	place: 130, step: 360, rush: 15, assign: 95, reassign: 15, cancel: 25,
+	place: 130, step: 360, rush: 25, assign: 95, reassign: 15, cancel: 25,
 	pay: 90, webhook: 75, collect: 30, refund: 25, setStatus: 20, locate: 60,
 	makeOffer: 8, changeOffer: 8, withdrawOffer: 4, changeProduct: 8,
 	sendEntry: 12, readEntry: 15, closeShop: 2, look: 40,
@@ -69,7 +69,7 @@ func (p *plan) next() attempt {
 		which:    p.choices.Uint64(),
 		variants: *rand.NewPCG(p.choices.Uint64(), p.choices.Uint64()),
 	}
-	a.careless = p.choices.IntN(20) == 0
+	a.careless = p.choices.IntN(12) == 0
 	a.keyless = p.choices.IntN(10) == 0
 	return a
 }

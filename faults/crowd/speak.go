@@ -3,6 +3,7 @@ package crowd
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -14,17 +15,23 @@ import (
 type question struct {
 	event, room string
 	after       int64 // lastSeq of a join; -1: none
+	// then takes the reply when somebody waits for it; it must not wait itself.
+	then func(reply)
 }
 
 // reply is the answer to a question. code is of an error; empty: none.
 type reply struct {
 	code string
 	data json.RawMessage
+	lost bool // the connection was, and the answer with it
 }
 
 // live is what a device does while it is connected, until ctx ends: it joins and leaves rooms, pings, and now and then
 // goes away for a while.
 func (d *device) live(ctx context.Context, v *visit) {
+	if d.rooms == nil {
+		return
+	}
 	for {
 		if !pause(ctx, 500*time.Millisecond+time.Duration(d.rng.Int64N(int64(8*time.Second)))) {
 			return
@@ -110,6 +117,9 @@ func (d *device) ask(v *visit, event string, data any, q question) {
 	d.mu.Lock()
 	if d.session != v { // it is gone
 		d.mu.Unlock()
+		if q.then != nil {
+			q.then(reply{lost: true})
+		}
 		return
 	}
 	q.event = event
@@ -136,6 +146,41 @@ func (d *device) ask(v *visit, event string, data any, q question) {
 	_ = v.link.say(event, data, id) // a connection that cannot be written to is found out by its reader
 }
 
+// tellLocation says over the socket where the courier of an order is. ok is false when there is no connection, and then
+// nothing was said; without an answer its status is 0.
+func (d *device) tellLocation(ctx context.Context, data map[string]any) (a answer, ok bool) {
+	d.mu.Lock()
+	v := d.session
+	ok = v != nil && v.registered && v.link != nil && d.log.Transport != sse
+	d.mu.Unlock()
+	if !ok {
+		return answer{}, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	replies := make(chan reply, 1)
+	d.ask(v, "delivery:location", data, question{then: func(r reply) { replies <- r }})
+	select {
+	case r := <-replies:
+		if r.lost {
+			return answer{}, true
+		}
+		var located struct{ Seq int64 }
+		_ = json.Unmarshal(r.data, &located) // one that was not kept has none
+		return answer{status: ackStatus(r.code), code: r.code, seq: located.Seq, body: r.data}, true
+	case <-ctx.Done():
+		return answer{}, true
+	}
+}
+
+// ackStatus stands for the status that REST would have answered: well, or not.
+func ackStatus(code string) int {
+	if code == "" {
+		return http.StatusOK
+	}
+	return http.StatusConflict
+}
+
 // answered takes in an acknowledgement. mu is held.
 func (d *device) answered(id int64, r reply) error {
 	q, asked := d.session.pending[id]
@@ -143,6 +188,10 @@ func (d *device) answered(id int64, r reply) error {
 		return d.faulty("an acknowledgement of %d, which was not asked: %s", id, r.data)
 	}
 	delete(d.session.pending, id)
+	if q.then != nil {
+		q.then(r)
+		return nil
+	}
 	if r.code != "" {
 		return d.denied(q, r.code)
 	}
