@@ -46,6 +46,7 @@ type options struct {
 	faults  []string // kinds
 	report  string   // a file; empty: none
 	keep    string   // a folder; empty: one that is removed when nothing was wrong
+	log     string   // what the nodes log, as LOG_LEVEL has it
 	loud    bool
 }
 
@@ -83,6 +84,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	kinds := f.String("faults", "all", "what is broken: all, none, or some of "+strings.Join(nemesis.Kinds(), ","))
 	f.StringVar(&o.report, "report", "", "a `file` for a longer report, in Markdown")
 	f.StringVar(&o.keep, "keep", "", "a `folder` for logs and what clients saw, which stays; without it they stay when something was wrong")
+	f.StringVar(&o.log, "log", "info", "what the nodes log: debug, info, warn or error")
 	f.BoolVar(&o.loud, "v", false, "say what is planned, and what is under way")
 	if err := f.Parse(args); err != nil {
 		return o, err

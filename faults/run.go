@@ -87,7 +87,9 @@ func (a *attempt) say(format string, args ...any) {
 // begin brings all up, and the crowd in.
 func (a *attempt) begin(ctx context.Context) (err error) {
 	a.say("building the program")
-	if a.cluster, err = cluster.Start(ctx, cluster.Config{Module: module, Dir: a.dir, Nodes: a.nodes}); err != nil {
+	if a.cluster, err = cluster.Start(ctx, cluster.Config{
+		Module: module, Dir: a.dir, Nodes: a.nodes, Environ: []string{"LOG_LEVEL=" + a.log},
+	}); err != nil {
 		return err
 	}
 	a.say("starting")

@@ -108,7 +108,7 @@ func (c *Cluster) newNode(number int, cfg Config, auditKey string) (n *node, err
 func (c *Cluster) environ(databaseURL, dataDir string) []string {
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "GOTRACEBACK=all", "DATABASE_URL=" + databaseURL, "DATA_DIR=" + dataDir,
-		"JWT_SECRET=" + c.secret, "PAYMENT_WEBHOOK_SECRET=" + c.secret, "HOST=127.0.0.1", "LOG_LEVEL=info", "LOG_FORMAT=text",
+		"JWT_SECRET=" + c.secret, "PAYMENT_WEBHOOK_SECRET=" + c.secret, "HOST=127.0.0.1", "LOG_FORMAT=text",
 		"RATE_LIMIT_USER=0", "RATE_LIMIT_ADDRESS=0",
 	}
 }
