@@ -57,7 +57,8 @@ func TestTheNameOfAKeyIsOnlyAName(t *testing.T) {
 	t.Parallel()
 	v := newIssuer(t, map[string]any{"rsa": publicOf(rsaKey())}).verifier(t, Config{Secret: secret, UnknownKeyInterval: time.Hour})
 	for _, kid := range []any{
-		"/dev/null", "../../../../dev/null", "' UNION SELECT 'key", "rsa\x00", "RSA", " rsa", "", strings.Repeat("k", 4000), 7, nil, []string{"rsa"},
+		"/dev/null", "../../../../dev/null", "' UNION SELECT 'key", "rsa\x00", "RSA", " rsa", "", strings.Repeat("k", 4000), 7, nil,
+		[]string{"rsa"},
 		map[string]any{"rsa": true},
 	} {
 		for method, key := range map[jwt.SigningMethod]any{
