@@ -32,7 +32,7 @@ func (s *Store) findOut(ctx context.Context, batch []*request, unknown *unknownO
 	ctx, cancel := context.WithTimeout(ctx, findOutTimeout)
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		committed, err := s.wasCommitted(ctx, batch, unknown)
+		committed, err := s.wasCommitted(ctx, batch, unknown, nil)
 		switch {
 		case err == nil && committed:
 			return unknown.batch.outcomes, nil
@@ -41,7 +41,7 @@ func (s *Store) findOut(ctx context.Context, batch []*request, unknown *unknownO
 			if err == nil && slices.ContainsFunc(outcomes, contested) {
 				// The lost statement may have been carried out between the look and the second try, which then
 				// ran into it: nobody is to be told of a conflict with its own events.
-				if committed, err = s.wasCommitted(ctx, batch, unknown); committed {
+				if committed, err = s.wasCommitted(ctx, batch, unknown, outcomes); committed {
 					return unknown.batch.outcomes, nil
 				}
 				if err != nil {
@@ -66,7 +66,9 @@ func contested(out outcome) bool {
 	return out.result.Replayed || errors.As(out.err, &conflict)
 }
 
-func (s *Store) wasCommitted(ctx context.Context, batch []*request, unknown *unknownOutcomeError) (committed bool, err error) {
+// wasCommitted looks for what the lost batch wrote. again is nil, or how a second try went: what that has stored itself
+// says nothing about the first one, so only those are looked for that it ran into.
+func (s *Store) wasCommitted(ctx context.Context, batch []*request, unknown *unknownOutcomeError, again []outcome) (committed bool, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		// The server may still be at work on the lost connection's COMMIT: it holds the head until it is done.
 		if _, err := tx.Exec(ctx, sqlAwaitHead); err != nil {
@@ -76,6 +78,9 @@ func (s *Store) wasCommitted(ctx context.Context, batch []*request, unknown *unk
 			out := unknown.batch.outcomes[i]
 			if out.err != nil || out.result.Replayed {
 				continue // wrote nothing
+			}
+			if again != nil && (r.events == 0 || !contested(again[i])) {
+				continue // the second try has stored it, or has answered as whoever stored its key was answered
 			}
 			if r.events == 0 {
 				committed, err = keyExists(ctx, tx, *r.Key, unknown.batch)

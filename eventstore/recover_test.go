@@ -3,6 +3,7 @@ package eventstore_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -11,13 +12,15 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orderlog/orderlog/eventstore"
+	"github.com/orderlog/orderlog/internal/parttest"
 	"github.com/orderlog/orderlog/internal/pgtest"
 )
 
 // cutter loses the connection at a commit, once: before the server hears of it, or after.
 type cutter struct {
 	armed   atomic.Bool
-	deliver bool // the COMMIT reaches the server, only the answer is lost
+	deliver bool   // the COMMIT reaches the server, only the answer is lost
+	lost    func() // if not nil, is called when the connection is gone
 	cuts    atomic.Int64
 }
 
@@ -67,6 +70,9 @@ func (c *cutConn) Write(b []byte) (int, error) {
 			}
 		}
 		_ = c.Close()
+		if c.cutter.lost != nil {
+			c.cutter.lost()
+		}
 		return len(b), nil // as the kernel says of what it has taken and the network then loses
 	}
 	return c.Conn.Write(b)
@@ -112,6 +118,80 @@ func TestALostCommitIsFoundOut(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The second try stores some of what was lost, and runs into what others have done meanwhile with the rest: each append is
+// answered by how the second try went, and not as if the first had been carried out.
+func TestALostCommitOfSeveralIsAnsweredByWhatWasStored(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	cut := &cutter{}
+	store := open(t, cut.connect(t, url), eventstore.Options{})
+	other := open(t, pgtest.Pool(t, url), eventstore.Options{})
+	taken, free := fresh(), fresh()
+	cut.lost = func() {
+		if _, err := other.Append(context.Background(), one(taken, 0)); err != nil {
+			t.Errorf("the other's append: %v", err)
+		}
+	}
+
+	// Nobody can append while somebody has the head's lock, so that both wait and go into one batch.
+	lock, err := pgtest.Pool(t, url).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock.Exec(t.Context(), `SELECT FROM log_head FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	type answer struct {
+		r   eventstore.Result
+		err error
+	}
+	ask := func(a eventstore.Append) <-chan answer {
+		answered := make(chan answer, 1)
+		go func() {
+			r, err := store.Append(context.Background(), a)
+			answered <- answer{r, err}
+		}()
+		return answered
+	}
+	first := ask(one(fresh(), 0))
+	parttest.Eventually(t, "the first append waits for the head", func() bool { return waitsForTheHead(t, lock) })
+	mine := ask(one(free, 0))
+	parttest.Eventually(t, "the second waits behind it", func() bool { return store.Stats().Queued == 1 })
+	theirs := ask(one(taken, 0))
+	parttest.Eventually(t, "the third waits behind it", func() bool { return store.Stats().Queued == 2 })
+	cut.armed.Store(true)
+	if err := lock.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	if a := <-first; a.err != nil || a.r.LastSeq != 1 {
+		t.Errorf("the first append: %+v, %v", a.r, a.err)
+	}
+	if a := <-mine; a.err != nil || a.r.FirstSeq != 3 || a.r.LastSeq != 3 {
+		t.Errorf("what nobody else wanted: %+v, %v; want seq 3", a.r, a.err)
+	}
+	var conflict *eventstore.ConflictError
+	if a := <-theirs; !errors.As(a.err, &conflict) || conflict.Actual != 1 {
+		t.Errorf("what the other was faster with: %+v, %v; want a conflict", a.r, a.err)
+	}
+	if log, err := store.ReadLog(t.Context(), 0, 10); err != nil || len(log) != 3 || log[1].Stream != taken || log[2].Stream != free {
+		t.Errorf("the log has %+v, %v", log, err)
+	}
+	if n := cut.cuts.Load(); n != 1 {
+		t.Errorf("%d commits were cut, want 1", n)
+	}
+}
+
+// waitsForTheHead says whether somebody waits for what a transaction has locked.
+func waitsForTheHead(t *testing.T, holder pgx.Tx) (waits bool) {
+	t.Helper()
+	err := holder.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))`).Scan(&waits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return waits
 }
 
 func TestALostConnectionIsReplaced(t *testing.T) {
