@@ -86,7 +86,9 @@ func checkSignature(secret []byte, header http.Header, body []byte) error {
 	var given []byte
 	if values := header.Values(signatureHeader); len(values) == 1 {
 		if digits, ok := strings.CutPrefix(values[0], signaturePrefix); ok {
-			given, _ = hex.DecodeString(digits) // what is no hexadecimal is no signature either
+			if sum, err := hex.DecodeString(digits); err == nil { // with an error come the bytes before it
+				given = sum
+			}
 		}
 	}
 	mac := hmac.New(sha256.New, secret)

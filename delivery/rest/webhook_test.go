@@ -99,6 +99,7 @@ func TestSignatures(t *testing.T) {
 		"not hexadecimal":                   {captured, []string{"X-Signature: sha256=" + strings.Repeat("z", 64)}, false},
 		"cut short":                         {captured, []string{good[:len(good)-2]}, false},
 		"too long":                          {captured, []string{good + "00"}, false},
+		"followed by no hexadecimal":        {captured, []string{good + "zz"}, false},
 		"one digit wrong":                   {captured, []string{"X-Signature: sha256=" + flip(digits)}, false},
 		"two":                               {captured, []string{good, good}, false},
 		"of another body":                   {strings.Replace(captured, "900", "1", 1), []string{good}, false},
