@@ -4,9 +4,10 @@ GO          ?= go
 TOOLS       := $(CURDIR)/.tools
 GOLANGCI    := v2.15.0
 GOFUMPT     := v0.12.0
+GOVULNCHECK := v1.9.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race test-clients node lint fmt bench clean
+.PHONY: help run build test race test-clients node lint fmt bench scan clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +47,12 @@ fmt: $(TOOLS)/gofumpt-$(GOFUMPT) ## format the code
 bench: ## measure against the peers, in under 15 minutes; NAME=append runs one, NAME=append,storm two
 	cd bench && $(GO) run . $(if $(NAME),-name '$(NAME)')
 
+scan: $(TOOLS)/govulncheck-$(GOVULNCHECK) node ## look for known vulnerabilities in what is used; GOVULNDB=URL takes another database
+	@for module in $$(git ls-files '*go.mod' | xargs -n 1 dirname); do \
+		echo "== $$module"; (cd $$module && $(TOOLS)/govulncheck-$(GOVULNCHECK) $(if $(GOVULNDB),-db $(GOVULNDB)) ./...) || exit 1; \
+	done
+	cd clients && npm audit --audit-level=moderate
+
 clean: ## remove what was built; data stays
 	rm -rf bin $(TOOLS)
 
@@ -56,3 +63,7 @@ $(TOOLS)/golangci-lint-$(GOLANGCI):
 $(TOOLS)/gofumpt-$(GOFUMPT):
 	GOBIN=$(TOOLS) $(GO) install mvdan.cc/gofumpt@$(GOFUMPT)
 	mv $(TOOLS)/gofumpt $@
+
+$(TOOLS)/govulncheck-$(GOVULNCHECK):
+	GOBIN=$(TOOLS) $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
+	mv $(TOOLS)/govulncheck $@
