@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/orderlog/orderlog/faults/nemesis"
+	"github.com/orderlog/orderlog/faults/plant"
 )
 
 // Exit codes.
@@ -48,6 +49,8 @@ type options struct {
 	keep    string   // a folder; empty: one that is removed when nothing was wrong
 	log     string   // what the nodes log, as LOG_LEVEL has it
 	loud    bool
+	plant   plant.Plant // a mistake that the program is to make; the zero value is none
+	plants  bool        // all of them, one after another
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -57,6 +60,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintln(stderr, "faults:", err)
 		}
 		return misuse
+	}
+	if o.plants {
+		return o.runPlants(ctx, stdout, stderr)
 	}
 	r, err := o.run(ctx, stderr)
 	if err != nil {
@@ -85,9 +91,15 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	f.StringVar(&o.report, "report", "", "a `file` for a longer report, in Markdown")
 	f.StringVar(&o.keep, "keep", "", "a `folder` for logs and what clients saw, which stays; without it they stay when something was wrong")
 	f.StringVar(&o.log, "log", "info", "what the nodes log: debug, info, warn or error")
+	planted := f.String("plant", "", "a mistake that the program is to make, which is to be found: "+strings.Join(plant.Names(), ", "))
+	f.BoolVar(&o.plants, "plants", false, "make all mistakes, one after another, each with the faults that it takes, and say which rule finds it")
 	f.BoolVar(&o.loud, "v", false, "say what is planned, and what is under way")
 	if err := f.Parse(args); err != nil {
 		return o, err
+	}
+	var known bool
+	if o.plant, known = plant.Find(*planted); !known && *planted != "" {
+		return o, fmt.Errorf("there is no plant %q; there are %s", *planted, strings.Join(plant.Names(), ", "))
 	}
 	switch *kinds {
 	case "all":

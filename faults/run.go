@@ -88,7 +88,7 @@ func (a *attempt) say(format string, args ...any) {
 func (a *attempt) begin(ctx context.Context) (err error) {
 	a.say("building the program")
 	if a.cluster, err = cluster.Start(ctx, cluster.Config{
-		Module: module, Dir: a.dir, Nodes: a.nodes, Environ: []string{"LOG_LEVEL=" + a.log},
+		Module: module, Dir: a.dir, Nodes: a.nodes, Patches: a.plant.Patches, Environ: []string{"LOG_LEVEL=" + a.log},
 	}); err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (a *attempt) act(ctx context.Context) error {
 		return err
 	}
 	a.say("all are to be told of event %d", last)
-	telling, cancel := context.WithTimeout(ctx, toldAtMost)
+	telling, cancel := context.WithTimeout(ctx, a.atMost(toldAtMost))
 	defer cancel()
 	if err := a.crowd.Await(telling, last); err != nil {
 		a.result.violate("told", "%v after the last event, with nothing broken any more: %v", toldAtMost, err)
@@ -193,7 +193,7 @@ func (a *attempt) breakThings(ctx context.Context) error {
 // rest waits until the projections have everything that is in the log, and no reaction adds to it.
 func (a *attempt) rest(ctx context.Context) {
 	a.say("coming to rest")
-	ctx, cancel := context.WithTimeout(ctx, restAtMost)
+	ctx, cancel := context.WithTimeout(ctx, a.atMost(restAtMost))
 	defer cancel()
 	var err error
 	for before := int64(-1); ; {
