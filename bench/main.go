@@ -103,6 +103,10 @@ var benchmarks = []benchmark{
 		name: "scale", in: freshDatabase, run: benchScale, byName: true,
 		what: "what a delivery and a registration cost with more connections and channels, and appends with a second node",
 	},
+	{
+		name: "overload", in: freshDatabase, run: benchOverload, needs: []need{theProgram}, byName: true,
+		what: "orders at 1, 2, 5 and 10 times what the program can take",
+	},
 }
 
 // fewer is how many rounds are run at most, to try a benchmark; 0: all.

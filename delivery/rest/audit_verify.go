@@ -92,10 +92,11 @@ func (s *server) auditProofs(api huma.API, tags []string) {
 	}, admins, s.prove)
 }
 
-func (s *server) verify(ctx context.Context, _ *call, in *verifyInput) (*verifyAnswer, error) {
+func (s *server) verify(ctx context.Context, c *call, in *verifyInput) (*verifyAnswer, error) {
 	if err := s.wait(ctx, in.MinSeq, s.cfg.Audit.WaitFor); err != nil {
 		return nil, err
 	}
+	c.place.Leave() // one verification is under way for all who wait for it
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.VerifyWait)
 	defer cancel()
 	found, err := s.cfg.Proofs.Verification(ctx)

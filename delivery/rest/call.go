@@ -16,6 +16,7 @@ import (
 
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/internal/gate"
 	"github.com/orderlog/orderlog/internal/proxies"
 )
 
@@ -28,12 +29,14 @@ type call struct {
 	identity   *auth.Identity  // nil: no token was sent
 	left       <-chan struct{} // closed when the client leaves, and not when the request's time is over
 
-	refused int // the status of a refusal that was written under another; 0: none was
+	place   gate.Place // while it is worked on
+	refused int        // the status of a refusal that was written under another; 0: none was
 
 	// Of requests that may change something:
 	key         string // Idempotency-Key; empty: none
 	fingerprint []byte // SHA-256 over what is asked
 	body        []byte // as it came
+	held        int64  // bytes of it in memory
 	form        error  // what is wrong with the body's form; told only to who may ask for what it asks
 }
 
@@ -87,17 +90,20 @@ const (
 )
 
 // readBody takes the body in, so that its bytes can be fingerprinted as they came, and hands it on to be decoded.
-func (c *call) readBody(w http.ResponseWriter, r *http.Request) error {
+func (s *server) readBody(w http.ResponseWriter, r *http.Request, c *call) error {
 	if err := c.readKey(r.Header); err != nil {
 		return err
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyReadTimeout)) // not every writer has one
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	body, err := io.ReadAll(metered{http.MaxBytesReader(w, r.Body, maxBodyBytes), s, c})
 	if err == nil {
 		// Left in place it would cancel a request that waits for its answer. After an error it stays: the server
 		// still reads some of what it was not given, and a slow client must not hold it.
 		_ = control.SetReadDeadline(time.Time{})
+	}
+	if errors.Is(err, errBodies) {
+		return overloaded().set("Connection", "close")
 	}
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return problem(domain.CodeMessageTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBodyBytes)).set("Connection", "close")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/gate"
 )
 
 // ServeHTTP is what every request goes through before and after its operation: an id, headers, CORS, the limits of its
@@ -26,7 +27,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	// A client that does not read its answer must not hold the server either. Not every writer has a deadline.
 	_ = http.NewResponseController(w).SetWriteDeadline(started.Add(s.cfg.RequestTimeout + answerTimeout))
-	out := &answer{ResponseWriter: w}
+	defer s.forget(c)
+	out := &answer{ResponseWriter: w, place: &c.place}
 	r = r.WithContext(ctx)
 	fallback, pattern := s.mux.Handler(r)
 	defer func() {
@@ -55,6 +57,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if pattern == eventsPattern {
 		r = r.WithContext(unlimited)
 	}
+	if err := s.enter(r, c, pattern); err != nil {
+		s.refuse(out, r, err)
+		return
+	}
 	s.mux.ServeHTTP(out, r)
 }
 
@@ -70,6 +76,9 @@ func (s *server) prepare(w http.ResponseWriter, r *http.Request, c *call) error 
 	if !strings.HasPrefix(r.URL.Path, prefix+"/") {
 		return nil
 	}
+	if s.gate.Full() && !isStream(r) {
+		return overloaded()
+	}
 	identity, err := s.authenticate(r.Context(), r.Header)
 	if err != nil {
 		return err
@@ -83,7 +92,7 @@ func (s *server) prepare(w http.ResponseWriter, r *http.Request, c *call) error 
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
-	return c.readBody(w, r)
+	return s.readBody(w, r, c)
 }
 
 // nowhere answers unknown paths and methods with problems of their own; the mux would send plain text.
@@ -222,7 +231,8 @@ func (s *server) cors(w http.ResponseWriter, r *http.Request) (done bool) {
 // answer remembers when and with what status an answer was begun.
 type answer struct {
 	http.ResponseWriter
-	status int // 0: it was not
+	place  *gate.Place // is given back when the answer is there: a client may take its time to read it
+	status int         // 0: it was not
 	begun  time.Time
 }
 
@@ -239,6 +249,7 @@ func (a *answer) WriteHeader(status int) {
 
 func (a *answer) Write(b []byte) (int, error) {
 	a.begin(http.StatusOK)
+	a.place.Leave()
 	return a.ResponseWriter.Write(b)
 }
 

@@ -13,6 +13,10 @@ type Frame struct {
 	// UserLimit and AddressLimit are how many requests one user in one role, and one address, may make in 10 s.
 	// Zero: 5,000 and 20,000. Less: any number.
 	UserLimit, AddressLimit int
+	// MaxRequests is how many requests under /api/v1 are worked on at a time; four times as many wait for at most half a
+	// second, and those beyond are answered 503 overloaded. Streams of events are bounded otherwise. Zero: 16. Less: any
+	// number.
+	MaxRequests int
 	// TrustedProxies are those whose word for a client's address and for the encryption of its way is taken.
 	TrustedProxies proxies.Trusted
 	// Metrics answers GET /metrics. Nil: there is nothing at that path.

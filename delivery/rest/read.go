@@ -30,11 +30,15 @@ func (s *server) wait(ctx context.Context, m MinSeq, waitFor func(context.Contex
 	}
 	waiting, cancel := context.WithTimeout(ctx, s.cfg.MinSeqWait)
 	defer cancel()
+	reenter := s.stepOut(callOf(ctx))
 	err := waitFor(waiting, seq)
 	if err != nil && errors.Is(waiting.Err(), context.DeadlineExceeded) {
 		return problem(domain.CodeProjectionBehind, fmt.Sprintf("seq %d is not visible yet: try again in a moment", seq)).with("minSeq", seq)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return reenter(ctx)
 }
 
 // Paging is what of a list is asked for. Like the other embedded inputs it is exported because huma looks into no others.

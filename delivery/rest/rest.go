@@ -19,6 +19,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,6 +31,7 @@ import (
 	"github.com/orderlog/orderlog/domain/order"
 	"github.com/orderlog/orderlog/domain/payment"
 	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/internal/gate"
 	"github.com/orderlog/orderlog/projections"
 )
 
@@ -182,6 +184,8 @@ type server struct {
 	mux    *http.ServeMux
 	limits limits
 	ready  readyLook
+	gate   *gate.Gate
+	bodies atomic.Int64 // bytes of the bodies that are in memory
 	// exports holds a place for each export that is under way.
 	exports chan struct{}
 }
@@ -223,7 +227,7 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.VerifyWait <= 0 {
 		cfg.VerifyWait = 10 * time.Second
 	}
-	s := &server{cfg: cfg, mux: http.NewServeMux(), limits: newLimits(cfg.Frame), exports: make(chan struct{}, maxExports)}
+	s := &server{cfg: cfg, mux: http.NewServeMux(), limits: newLimits(cfg.Frame), gate: newGate(cfg.MaxRequests), exports: make(chan struct{}, maxExports)}
 	api := s.newAPI()
 	s.business(api)
 	s.products(api)
