@@ -369,3 +369,29 @@ func TestAReadIsNotTakenForNewerThanItWasAskedToBe(t *testing.T) {
 		t.Error(broken)
 	}
 }
+
+// Who carries an order now may see all that happened to it, also from before: at a registration with a cursor it comes.
+func TestTheCourierOfAnOrderIsToldOfItsPast(t *testing.T) {
+	t.Parallel()
+	s := evening(t)
+	granted := s.seqOf(orderAssigned, 2)
+	c := s.listen("delivery", courier2, "sse", map[string]int64{"order:" + order1: granted})
+	late := *c
+	late.Log = []history.Entry{{Kind: history.Opened}, {Kind: history.Registered, Seq: granted, Flag: true}, {Kind: history.Joined, Name: "order:" + order1}}
+	for _, e := range s.events {
+		if n := e.told; n != nil && (slices.Contains(n.channels, "order:"+order1) || slices.ContainsFunc(n.channels, func(c string) bool {
+			return c == "all" || c == "role:delivery" || c == "user:"+courier2
+		})) {
+			digest, _ := history.Digest(n.payload)
+			late.Log = append(late.Log, history.Entry{Kind: history.Event, Prev: -1, Seq: e.seq, Name: n.event, Digest: digest})
+		}
+	}
+	s.h.AddClient(&late)
+	if broken := s.judged(); len(broken) > 0 {
+		t.Error(broken)
+	}
+	late.Log[1].Seq = granted - 1 // it is told of what came before it had the right, and did not have it when it was registered
+	if broken := s.judged(); broken[ruleRights] == "" {
+		t.Error("nothing is found")
+	}
+}

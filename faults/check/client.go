@@ -3,6 +3,7 @@ package check
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/orderlog/orderlog/faults/history"
@@ -32,6 +33,7 @@ type watcher struct {
 	asked      int64 // lastSeq; -1: none
 	openedAt   time.Duration
 	start      int64 // where it began
+	live       int64 // how far the log was when it was registered
 	prev       int64 // the last seq it was told of; -1: not known
 	rooms      map[string]*stay
 	leaving    map[string]bool  // rooms that it has asked to leave: they may go on until that is answered
@@ -137,6 +139,7 @@ func (w *watcher) seek(seq int64) {
 
 func (w *watcher) registered(e *history.Entry) {
 	w.f.look(ruleResync)
+	w.live = e.Seq
 	switch {
 	case w.asked >= 0 && e.Flag:
 		w.prev = w.asked
@@ -213,7 +216,7 @@ func (w *watcher) carried(e *history.Entry, t told) {
 	}
 	entitled, in := false, false
 	for _, c := range t.channels {
-		if !w.t.rights.has(c, w.c.User, w.c.Role, e.Seq) {
+		if !w.t.rights.has(c, w.c.User, w.c.Role, e.Seq) && !w.past(c, e.Seq) {
 			if w.rooms[c] != nil || w.leaving[c] {
 				in = true
 			}
@@ -234,6 +237,13 @@ func (w *watcher) carried(e *history.Entry, t told) {
 	default:
 		w.add(ruleForeign, "was told at %s of seq %d (%s), which is not for it", e.At, e.Seq, t)
 	}
+}
+
+// past says that an event is of the past of an order's room, which whoever may join it may see: from before the client
+// was registered, and from before it had the right that it had then.
+func (w *watcher) past(room string, seq int64) bool {
+	granted := w.t.rights.grantedAfter(room, w.c.User, seq)
+	return strings.HasPrefix(room, "order:") && granted > 0 && granted <= w.live
 }
 
 // advance moves known to a seq, and finds what was passed over. The seq itself has come, unless nothing but a

@@ -251,6 +251,16 @@ func (r rights) has(room, user, role string, seq int64) bool {
 	return false
 }
 
+// grantedAfter is the first seq behind another at which a user gets the right to a room; 0: none.
+func (r rights) grantedAfter(room, user string, seq int64) int64 {
+	for _, i := range r[room+" "+user] {
+		if i.from > seq {
+			return i.from
+		}
+	}
+	return 0
+}
+
 // endsAfter is the first seq behind another at which a user loses the right to a room; 0: none.
 func (r rights) endsAfter(room, user string, seq int64) int64 {
 	for _, i := range r[room+" "+user] {
