@@ -93,6 +93,7 @@ type client struct {
 	got   []int64                   // the seqs of its events, in the order in which they came
 	inbox []int64                   // those of them that are entries of its inbox
 	cuts  int
+	hints []time.Duration // how long it was asked to stay away, by servers that stopped
 }
 
 func newClient(t *testing.T, d driver, user string, role domain.Role, rooms ...string) *client {
@@ -215,6 +216,13 @@ func (c *client) take(f heard) error {
 		if f.seq < c.last && f.event != "resync" {
 			return faultError(fmt.Sprintf("last told of %d, then came %s %d", c.last, f.event, f.seq))
 		}
+	case f.event == "reconnect":
+		var hint struct{ AfterMs int64 }
+		if err := json.Unmarshal(f.data, &hint); err != nil {
+			return fault(err, f.data)
+		}
+		c.hints = append(c.hints, time.Duration(hint.AfterMs)*time.Millisecond)
+		return nil
 	default:
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,16 +25,25 @@ type front struct {
 	listener *net.TCPListener
 	node     atomic.Pointer[http.Handler] // nil: there is none yet
 	waiting  atomic.Pointer[string]       // what for
-	draining atomic.Bool
+	draining atomic.Bool // each answer is the last of its connection
 	gone     chan struct{} // closed when nobody is let in any more
+
+	mu      sync.Mutex
+	open    map[net.Conn]struct{} // without those that the server was relieved of
+	idle    map[net.Conn]struct{} // of them, those that wait for another request
+	changed chan struct{}         // one of them has
 }
 
 func newFront(listener *net.TCPListener, log *slog.Logger) *front {
-	f := &front{listener: listener, gone: make(chan struct{})}
+	f := &front{
+		listener: listener, gone: make(chan struct{}),
+		open: map[net.Conn]struct{}{}, idle: map[net.Conn]struct{}{}, changed: make(chan struct{}, 1),
+	}
 	f.awaits("it is being started")
 	f.server = &http.Server{
 		Handler:           f,
 		ConnContext:       sse.ConnContext,
+		ConnState:         f.connState,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -49,10 +59,6 @@ func (f *front) awaits(what string) { f.waiting.Store(&what) }
 // opens hands requests to a node from now on.
 func (f *front) opens(node http.Handler) { f.node.Store(&node) }
 
-// drains has each connection end with the answer to its next request: no client then sends one over a connection that is
-// closed at the same moment.
-func (f *front) drains() { f.draining.Store(true) }
-
 // serve lets clients in until close.
 func (f *front) serve() error {
 	defer close(f.gone)
@@ -62,16 +68,68 @@ func (f *front) serve() error {
 	return nil
 }
 
-// close lets nobody in any more and waits until all requests are answered. When ctx ends first they are cut, and its error
-// is returned.
-func (f *front) close(ctx context.Context) error {
+// close lets nobody in any more and waits until all requests are answered. Each answer is the last of its connection, and
+// for a grace those who keep one may still send the request that it takes; a connection that is closed without that may be
+// closed just as a request comes over it. When ctx ends first all are cut, and its error is returned.
+func (f *front) close(ctx context.Context, grace time.Duration) error {
 	_ = f.listener.SetDeadline(time.Now()) // wakes who waits there
 	<-f.gone
+	f.draining.Store(true)
+	f.waitFor(ctx, grace, func() bool { return len(f.open) == 0 })
+	f.hush()
+	f.waitFor(ctx, grace, func() bool { return len(f.idle) == 0 })
 	err := f.server.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(err, f.server.Close())
 	}
 	return err
+}
+
+func (f *front) connState(conn net.Conn, state http.ConnState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.idle, conn)
+	switch state {
+	case http.StateNew:
+		f.open[conn] = struct{}{}
+	case http.StateIdle:
+		f.idle[conn] = struct{}{}
+	case http.StateHijacked, http.StateClosed:
+		delete(f.open, conn)
+	}
+	select {
+	case f.changed <- struct{}{}:
+	default:
+	}
+}
+
+// waitFor waits for something of the connections, for a while at most.
+func (f *front) waitFor(ctx context.Context, most time.Duration, is func() bool) {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	for {
+		f.mu.Lock()
+		done := is()
+		f.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.changed:
+		}
+	}
+}
+
+// hush ends the idle connections by a deadline, which hears a request that has arrived already. The server itself would
+// close them whatever has arrived.
+func (f *front) hush() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for conn := range f.idle {
+		_ = conn.SetReadDeadline(time.Now().Add(quietFor))
+	}
 }
 
 // ServeHTTP hands a request to the node.
@@ -124,8 +182,8 @@ type lastCall struct {
 var errLeft = errors.New("the listener was left")
 
 const (
-	// quietFor is how long nobody came when the queue counts as empty.
-	quietFor = 2 * time.Millisecond
+	// quietFor is how long nobody came, or said anything, when it counts as quiet.
+	quietFor = time.Millisecond
 	// lastCallAtMost bounds how long people are let in after the listener was left: there may always be more.
 	lastCallAtMost = 500 * time.Millisecond
 )
@@ -139,8 +197,8 @@ func (l *lastCall) Accept() (net.Conn, error) {
 		}
 		l.since = time.Now()
 	}
-	if time.Since(l.since) < lastCallAtMost {
-		_ = l.SetDeadline(time.Now().Add(quietFor)) // a listener without a deadline is closed at once
+	for tries := 0; tries < 3 && time.Since(l.since) < lastCallAtMost; tries++ {
+		_ = l.SetDeadline(time.Now().Add(quietFor)) // by one that has passed nobody is let in
 		if conn, err := l.TCPListener.Accept(); err == nil {
 			return conn, nil
 		}

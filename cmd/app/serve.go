@@ -58,7 +58,7 @@ func serveNode(ctx context.Context, env environment, cfg config.Config, front *f
 	defer func() {
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 		defer cancel()
-		err = errors.Join(err, front.close(drain))
+		err = errors.Join(err, front.close(drain, 0))
 	}()
 	db, err := serveDatabase(ctx, cfg, log)
 	if err != nil {
@@ -106,20 +106,18 @@ func serveNode(ctx context.Context, env environment, cfg config.Config, front *f
 	return g.Wait()
 }
 
-// leave takes the node out of service without cutting anything: whoever watches /ready is told first, and may take delay
-// to act on it; then the clients that stay connected are asked away, and at last nobody is let in any more.
+// leave takes the node out of service without cutting anything. Whoever watches /ready is told first, and may take delay to
+// act on it; then the clients that stay connected are asked away; then nobody is let in any more, and those who keep their
+// connections may take delay once more to send the request whose answer ends it.
 func leave(ctx, failed context.Context, n *node, front *front, delay time.Duration) error {
 	n.drain()
-	front.drains()
-	if delay > 0 {
-		select {
-		case <-time.After(delay):
-		case <-failed.Done():
-		}
+	select {
+	case <-time.After(delay):
+	case <-failed.Done():
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
-	return errors.Join(n.Shutdown(ctx), front.close(ctx))
+	return errors.Join(n.Shutdown(ctx), front.close(ctx, delay))
 }
 
 // withKeys adds what is generated and kept where it was not given.

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,9 +72,11 @@ func serverSettings(t *testing.T, databaseURL string) settings {
 
 // server is a running program: in this process, or in one of its own.
 type server struct {
-	url  string // http://HOST:PORT
-	kill func() // kill -9; nil in this process
-	stop func() // orderly; joins it
+	url  string     // http://HOST:PORT
+	kill func()     // kill -9; nil in this process
+	stop func()     // orderly; joins it
+	exit func() int // the exit code of a process that has ended; nil in this process
+	said func() string
 	documents
 }
 
@@ -126,7 +129,10 @@ func startProcess(t *testing.T, s settings) *server {
 	}
 	t.Cleanup(end(os.Kill))
 	url := said.await(t, done)
-	return &server{url: url, kill: end(os.Kill), stop: end(os.Interrupt), documents: describe(t, url)}
+	return &server{
+		url: url, kill: end(os.Kill), stop: end(syscall.SIGTERM), documents: describe(t, url),
+		exit: func() int { return cmd.ProcessState.ExitCode() }, said: said.said,
+	}
 }
 
 var readyLine = regexp.MustCompile(`ready on (http://\S+)`)
