@@ -19,6 +19,7 @@ type get struct {
 	reply  *reply
 	done   chan struct{} // closed when it has been answered
 	noopBy time.Time     // when it is answered at the latest, because of an upgrade; zero: never
+	stamp  string        // that tells the client's polls apart; empty: it does not give them one
 
 	answering bool // the client may have the answer already
 	followed  bool // and the next one waits
@@ -28,7 +29,7 @@ type get struct {
 func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	g := &get{kick: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
+	g := &get{kick: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{}), stamp: r.URL.Query().Get("t")}
 	g.reply = newReply(w, s.server.cfg.WriteTimeout)
 	farewell, before, why := s.beginGet(g)
 	for before != nil {
@@ -93,13 +94,17 @@ func (s *Session) beginGet(g *get) (farewell bool, before <-chan struct{}, why *
 		why = errSession
 	case s.transport != Polling:
 		why = errRequest
+	case s.get == nil && g.stamp != "" && g.stamp == s.polled:
+		// What sends the client's requests has sent one again, because the connection was lost before an answer came. That
+		// answer is gone, and the client does not know: it has to come back and be told again.
+		why, last = errSession, s.endLocked(ReasonLost)
 	case s.get != nil && s.get.answering && !s.get.followed:
 		s.get.followed = true
 		before = s.get.done
 	case s.get != nil: // one at a time, or there is no order (Engine.IO protocol 4, "Receiving data")
 		why, last = errRequest, s.endLocked(ReasonProtocol)
 	default:
-		s.get, s.beat.pollBy = g, time.Time{}
+		s.get, s.polled, s.beat.pollBy = g, g.stamp, time.Time{}
 		if s.probed {
 			g.noopBy = now.Add(upgradeHold)
 		}

@@ -186,6 +186,31 @@ func TestACancelledPollEndsTheSession(t *testing.T) {
 	parttest.Await(t, "the poll", first)
 }
 
+// A browser sends a GET again by itself when its connection was lost before an answer came, and tells nobody. The answer
+// may have been on its way: the session cannot go on as if it had arrived.
+func TestAPollThatIsSentAgainEndsTheSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	sid, p := w.open()
+	p.send("lost on the way")
+	if status, body := w.poll(sid + "&t=one"); status != 200 || body != "4lost on the way" {
+		t.Fatalf("the poll was answered %d %s", status, body)
+	}
+	p.send("the next")
+	if status, body := w.poll(sid + "&t=one"); status != 400 || codeOf(t, body) != 1 {
+		t.Errorf("the same poll again was answered %d %s", status, body)
+	}
+	w.ended(p, engine.ReasonLost)
+
+	sid, p = w.open()
+	for _, stamp := range []string{"&t=one", "&t=two", "", "", "&t=one"} {
+		p.send("hello")
+		if status, body := w.poll(sid + stamp); status != 200 || body != "4hello" {
+			t.Errorf("poll %q was answered %d %s", stamp, status, body)
+		}
+	}
+}
+
 // brokenWriter is a client that goes while its payload is written.
 type brokenWriter struct {
 	*httptest.ResponseRecorder

@@ -24,11 +24,12 @@ type Session struct {
 	mu        sync.Mutex
 	origin    string // that is bound, see sameOrigin
 	transport string
-	get       *get  // the poll that is being answered; nil: none
-	post      *post // the payload that is being received; nil: none
-	upgrade   *conn // the WebSocket that may become the transport; nil: none
-	probed    bool  // and its probe has come
-	socket    *conn // the WebSocket that is the transport
+	get       *get   // the poll that is being answered; nil: none
+	polled    string // the stamp of the newest poll
+	post      *post  // the payload that is being received; nil: none
+	upgrade   *conn  // the WebSocket that may become the transport; nil: none
+	probed    bool   // and its probe has come
+	socket    *conn  // the WebSocket that is the transport
 	beat      heartbeat
 	timer     *time.Timer // nil before the beginning
 
