@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -30,6 +31,9 @@ func (e errEngine) Error() string { return e.what }
 
 // errGone is a session that the server does not know any more, as after a restart.
 var errGone = errors.New("the session is gone")
+
+// errTwice is a connection that broke while something was asked.
+var errTwice = errors.New("a connection broke, and the request was sent again")
 
 // engineURL is the address of a session; sid is empty for the handshake.
 func engineURL(server, transport, sid string) string {
@@ -179,7 +183,12 @@ func (e *pollEngine) request(method, payload string) (string, error) {
 	if err != nil {
 		panic(fmt.Sprintf("crowd: %v", err))
 	}
-	r.GetBody = nil // what is sent twice would be heard twice
+	// The transport sends a request again by itself when a connection that it has used before breaks. Of a poll that is one
+	// too many, and the server is right to end the session.
+	sent := 0
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent++ }}
+	r = r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
+	r.GetBody = nil
 	response, err := e.d.api.client.Do(r)
 	if err != nil {
 		return "", err
@@ -189,6 +198,8 @@ func (e *pollEngine) request(method, payload string) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
+	case sent > 1:
+		return "", errTwice
 	case len(body) > largest:
 		return "", errEngine{fmt.Sprintf("an answer of more than %d bytes", largest)}
 	case response.StatusCode == http.StatusOK:

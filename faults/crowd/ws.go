@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -99,7 +100,8 @@ func (d *device) refused(response *http.Response, err error) error {
 		d.wait = seconds(response.Header.Get("Retry-After"))
 		return &closedError{response.StatusCode, "refused"}
 	}
-	return d.faulty("a connection is answered %s", response.Status)
+	said, _ := io.ReadAll(io.LimitReader(response.Body, 500))
+	return d.faulty("a connection is answered %s %s", response.Status, said)
 }
 
 func (l *wsLink) close() { _ = l.conn.Close() }
