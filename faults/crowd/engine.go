@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -126,6 +127,7 @@ type pollEngine struct {
 	ctx    context.Context //nolint:containedctx // it is the session's life, which close ends
 	end    context.CancelFunc
 	queue  []string
+	polls  int
 	// posting is held while something is posted: one at a time, or there is no order.
 	posting sync.Mutex
 }
@@ -173,13 +175,17 @@ func (e *pollEngine) send(packet string) error {
 }
 
 func (e *pollEngine) request(method, payload string) (string, error) {
-	atMost := silence
+	atMost, address := silence, engineURL(e.server, "polling", e.sid)
 	if method == http.MethodPost {
 		atMost = dialTimeout
+	} else {
+		// As socket.io-client does: net/http, like a browser, may send a GET again by itself, and that is seen by it.
+		e.polls++
+		address += "&t=" + strconv.Itoa(e.polls)
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, atMost)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, engineURL(e.server, "polling", e.sid), strings.NewReader(payload))
+	r, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(payload))
 	if err != nil {
 		panic(fmt.Sprintf("crowd: %v", err))
 	}
