@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,10 @@ const (
 	beforeCommit
 	afterCommit
 )
+
+// pieceAtMost bounds what is passed on at once. Of a piece of more than twice 32 KB toxiproxy loses some: its reader drops
+// what is left of one when the next is there.
+const pieceAtMost = 32 << 10
 
 // everyCommit of how many is cut while connections are: a program has to get on all the same.
 const everyCommit = 3
@@ -113,8 +118,8 @@ func (t *toServer) Pipe(stub *toxics.ToxicStub) {
 				return
 			}
 			messages, cut := l.take(c.Data, g)
-			if len(messages) > 0 {
-				stub.Output <- &stream.StreamChunk{Data: messages, Timestamp: c.Timestamp}
+			for piece := range slices.Chunk(messages, pieceAtMost) {
+				stub.Output <- &stream.StreamChunk{Data: piece, Timestamp: c.Timestamp}
 			}
 			if cut {
 				shut(stub)
