@@ -134,7 +134,9 @@ func (f *front) hush() {
 
 // ServeHTTP hands a request to the node.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if f.draining.Load() {
+	// A body in chunks may have come with a length as well, by which a proxy in front may see its end elsewhere (RFC 9112,
+	// 6.1). The library drops the length, and does not tell.
+	if f.draining.Load() || len(r.TransferEncoding) > 0 {
 		w.Header().Set("Connection", "close")
 	}
 	if node := f.node.Load(); node != nil {
