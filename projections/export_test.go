@@ -34,6 +34,12 @@ func Statements() map[string]string {
 	}
 }
 
+// The cursors of lists.
+var (
+	FormatCursor = formatCursor
+	ParseCursor  = parseCursor
+)
+
 var yes, no = true, false
 
 // InboxStatement is the statement that reads an inbox.
