@@ -204,11 +204,15 @@ func readEndpoint(path string) (e endpoint, pid int, err error) {
 	if len(lines) < 8 || strings.TrimSpace(lines[7]) != "ready" {
 		return endpoint{}, 0, errors.New("the server is starting or stopping")
 	}
-	if e.port, err = strconv.Atoi(strings.TrimSpace(lines[3])); err != nil {
+	port, err := strconv.ParseUint(strings.TrimSpace(lines[3]), 10, 16)
+	if err != nil || port == 0 {
 		return endpoint{}, 0, fmt.Errorf("%s names no port", path)
 	}
-	e.folder = strings.TrimSpace(lines[4])
-	return e, pid, nil
+	folder := strings.TrimSpace(lines[4])
+	if folder != "" && !filepath.IsAbs(folder) {
+		return endpoint{}, 0, fmt.Errorf("%s names no folder of sockets", path)
+	}
+	return endpoint{folder: folder, port: int(port)}, pid, nil
 }
 
 // closedTo says that this user may not do what Attach has to do in a folder.

@@ -112,10 +112,11 @@ func readSecret(home string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(data) < secretAtLeast {
+	secret := strings.TrimSpace(string(data))
+	if len(secret) < secretAtLeast {
 		return "", fmt.Errorf("the secret of %s is cut short: %w", home, fs.ErrNotExist)
 	}
-	return strings.TrimSpace(string(data)), nil
+	return secret, nil
 }
 
 // password derives a role's password, so that knowing one does not give the other.
