@@ -10,7 +10,7 @@ GOVULNCHECK := v1.9.0
 .PHONY: help run build test race test-clients node lint fmt bench scan clean
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## run the server, with a PostgreSQL of its own unless DATABASE_URL is set
 	@./bin/app serve
@@ -21,6 +21,7 @@ build: ## build bin/app
 test: ## run all tests, with a PostgreSQL of their own unless TEST_DATABASE_URL is set
 	$(GO) test ./...
 	cd bench && $(GO) test ./...
+	cd faults && $(GO) test ./...
 
 race: ## run all tests under the race detector
 	$(GO) test -race ./...
@@ -40,6 +41,7 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI) $(TOOLS)/gofumpt-$(GOFUMPT) ## check st
 	@out=$$($(TOOLS)/gofumpt-$(GOFUMPT) -l .); test -z "$$out" || { echo "not formatted, run make fmt:"; echo "$$out"; exit 1; }
 	$(TOOLS)/golangci-lint-$(GOLANGCI) run ./...
 	cd bench && $(GO) vet ./...
+	cd faults && $(GO) vet ./...
 
 fmt: $(TOOLS)/gofumpt-$(GOFUMPT) ## format the code
 	$(TOOLS)/gofumpt-$(GOFUMPT) -w .
@@ -52,6 +54,13 @@ scan: $(TOOLS)/govulncheck-$(GOVULNCHECK) node ## look for known vulnerabilities
 		echo "== $$module"; (cd $$module && $(TOOLS)/govulncheck-$(GOVULNCHECK) $(if $(GOVULNDB),-db $(GOVULNDB)) ./...) || exit 1; \
 	done
 	cd clients && npm audit --audit-level=moderate
+
+faults: ## break all that can break and judge what came of it; FOR=45s SEED=7 FAULTS=none (a soak) PLANT=NAME (a mistake) REPORT=FILE
+	@cd faults && $(GO) build -o ../bin/faults . && ../bin/faults -for $(or $(FOR),45s) $(if $(SEED),-seed $(SEED)) \
+		$(if $(FAULTS),-faults $(FAULTS)) $(if $(PLANT),-plant $(PLANT)) $(if $(REPORT),-report '$(abspath $(REPORT))')
+
+faults-plants: ## make mistakes in the program, one after the other, and see that the faults' checker finds each
+	@cd faults && $(GO) build -o ../bin/faults . && ../bin/faults -plants
 
 clean: ## remove what was built; data stays
 	rm -rf bin $(TOOLS)
