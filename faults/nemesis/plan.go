@@ -37,9 +37,9 @@ func (f Fault) String() string {
 const stream = 0x6e656d6573697321
 
 const (
-	quietLeast = 1500 * time.Millisecond
-	quietMost  = 3 * time.Second
-	longest    = 6 // times that the longest fault fits into the span, so that several kinds do
+	quietLeast = time.Second
+	quietMost  = 2 * time.Second
+	longest    = 10 // times that the longest fault fits into the span, so that several kinds do
 )
 
 // Plan decides what is broken in a span of time, by nothing but its arguments. One or two faults at a time, quiet between,
@@ -52,7 +52,7 @@ func Plan(seed uint64, span time.Duration, nodes int, names []string) (plan []Fa
 	for at := p.between(time.Second, quietLeast); ; {
 		var round []Fault
 		round = append(round, p.draw(at, nil))
-		if p.random.IntN(3) > 0 {
+		if p.random.IntN(4) > 0 {
 			if f := p.draw(at+p.between(0, time.Second), round); !f.conflicts(round[0], nodes) {
 				round = append(round, f)
 			} else {
