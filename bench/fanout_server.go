@@ -43,8 +43,8 @@ func serveFanout(ctx context.Context, out io.Writer, databaseURL string) error {
 		return err
 	}
 	sessions := session.New(session.Config{Hub: hub, Verifier: verifier, Access: everything{}})
-	sockets := socketio.New(socketio.Config{Sessions: sessions})
-	plain := ws.New(ws.Config{Sessions: sessions})
+	sockets := socketio.New(socketio.Config{Sessions: sessions, MaxUnknownAddress: stormClients})
+	plain := ws.New(ws.Config{Sessions: sessions, MaxUnregisteredAddress: stormClients})
 	mux.Handle("/socket.io/", sockets)
 	mux.Handle("/ws", plain)
 	g, ctx := errgroup.WithContext(ctx)

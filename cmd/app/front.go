@@ -16,6 +16,7 @@ import (
 	"github.com/orderlog/orderlog/delivery/rest"
 	"github.com/orderlog/orderlog/delivery/sse"
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/door"
 )
 
 // front is the program's side towards clients. It takes requests from the first moment on: until a node is there to answer
@@ -23,6 +24,7 @@ import (
 type front struct {
 	server   *http.Server
 	listener *net.TCPListener
+	bounds   door.Config
 	node     atomic.Pointer[http.Handler] // nil: there is none yet
 	waiting  atomic.Pointer[string]       // what for
 	draining atomic.Bool // each answer is the last of its connection
@@ -62,7 +64,7 @@ func (f *front) opens(node http.Handler) { f.node.Store(&node) }
 // serve lets clients in until close.
 func (f *front) serve() error {
 	defer close(f.gone)
-	if err := f.server.Serve(&lastCall{TCPListener: f.listener}); !errors.Is(err, errLeft) {
+	if err := f.server.Serve(door.Bound(&lastCall{TCPListener: f.listener}, f.bounds)); !errors.Is(err, errLeft) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil

@@ -103,7 +103,7 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	grown, _ := n.listener.Signal(projections.FeedChannel)
 	n.hub = delivery.New(delivery.Config{Feed: n.feed.Newest(feedLog), Hint: grown, Logger: log})
 	n.sessions = session.New(session.Config{
-		Hub: n.hub, Verifier: n.verifier, Access: access{service}, Locator: access{service}, Logger: log,
+		Hub: n.hub, Verifier: n.verifier, Access: access{service}, Locator: access{service}, Logger: log, MaxUserConnections: limit(cfg.MaxUserConnections),
 	})
 	n.socket = ws.New(ws.Config{
 		Sessions: n.sessions, TrustedProxies: cfg.TrustedProxies, Origins: cfg.ClientOrigins, Logger: log,
@@ -130,7 +130,7 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 		WebhookSecret: cfg.PaymentWebhookSecret,
 		BusinessName:  cfg.BusinessName, Origins: cfg.ClientOrigins, Logger: log, Version: version(),
 		Frame: rest.Frame{
-			UserLimit: limit(cfg.RateLimitUser), AddressLimit: limit(cfg.RateLimitAddress), TrustedProxies: cfg.TrustedProxies,
+			UserLimit: limit(cfg.RateLimitUser), AddressLimit: limit(cfg.RateLimitAddress), MaxRequests: limit(cfg.MaxRequests), TrustedProxies: cfg.TrustedProxies,
 			Metrics: figures.handler(log), Observe: figures.observe, AsyncAPI: sockets,
 		},
 	})

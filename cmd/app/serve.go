@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/orderlog/orderlog/internal/config"
+	"github.com/orderlog/orderlog/internal/door"
 )
 
 // drainTimeout bounds how long requests and connections may take to end when the program is told to stop.
@@ -41,6 +42,7 @@ func serve(ctx context.Context, env environment, args []string) error {
 		return errors.Join(fmt.Errorf("listen on %s: it is a %T", cfg.Addr(), listener), listener.Close())
 	}
 	front := newFront(tcp, log)
+	front.bounds = door.Config{MostAddress: cfg.MaxAddressConnections, Proxies: cfg.TrustedProxies}
 	g, failed := errgroup.WithContext(ctx)
 	g.Go(front.serve)
 	g.Go(func() error { return serveNode(failed, env, cfg, front, log) })

@@ -89,7 +89,7 @@ func (x *Session) checkJoin(ctx context.Context, want roomRequest) error {
 func (x *Session) enter(ctx context.Context, m room) (from int64, again bool, _ error) {
 	for range maxChecks {
 		checked := x.service.cfg.Hub.Position()
-		since, open, err := m.open(ctx, x.service.cfg.Access, x.user)
+		since, open, err := x.mayEnter(ctx, m)
 		if err != nil {
 			return 0, false, err
 		}
@@ -103,6 +103,16 @@ func (x *Session) enter(ctx context.Context, m room) (from int64, again bool, _ 
 		}
 	}
 	return 0, false, delivery.ErrEnded
+}
+
+// mayEnter asks the log, when it is its turn.
+func (x *Session) mayEnter(ctx context.Context, m room) (since int64, open bool, err error) {
+	done, err := x.service.work(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	defer done()
+	return m.open(ctx, x.service.cfg.Access, x.user)
 }
 
 // joined makes the answer to a join.

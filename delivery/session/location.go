@@ -17,6 +17,11 @@ func (x *Session) locate(ctx context.Context, data json.RawMessage) (Reply, erro
 	if locator == nil {
 		return Reply{}, domain.Errorf(domain.CodeUnavailable, "locations are not taken here")
 	}
+	done, err := x.service.work(ctx)
+	if err != nil {
+		return Reply{}, err
+	}
+	defer done()
 	located, err := locator.ReportLocation(ctx, x.user, x.remoteAddr, orderID, point)
 	located.OrderID = orderID
 	return Reply{Data: located}, err

@@ -37,13 +37,21 @@ type Start struct {
 // Registered. remoteAddr is the client's IP address, empty when it has none. It waits for the hub to be ready. Close it
 // when done. Errors: a *domain.Error unavailable, whose cause is logged, or the context's.
 func (s *Service) Open(ctx context.Context, user auth.Identity, remoteAddr string, start Start) (*Session, error) {
+	if !s.enter(user.UserID) {
+		return nil, domain.Errorf(domain.CodeRateLimited, "you have %d connections open, as many as a user may have: close one first", s.cfg.MaxUserConnections)
+	}
 	x, err := s.open(ctx, user, start)
+	if err != nil || ctx.Err() != nil {
+		s.leave(user.UserID)
+	}
 	switch {
 	case ctx.Err() != nil:
 		if err == nil {
 			x.sub.Close()
 		}
 		return nil, ctx.Err()
+	case errors.Is(err, errOverloaded):
+		return nil, errOverloaded
 	case err != nil:
 		s.cfg.Logger.ErrorContext(ctx, "a client could not be registered", "user", user.UserID, "error", err)
 		return nil, domain.Errorf(domain.CodeUnavailable, "this could not be done now: try again in a moment").WithCause(err)
@@ -149,6 +157,13 @@ func judge(lastSeq int64, log string, b projections.Bounds) ResyncReason {
 // openRooms sorts the rooms that a client wants back: rights may have changed since it was there.
 func (s *Service) openRooms(ctx context.Context, user auth.Identity, names []string) (open []room, refused []string, _ error) {
 	refused = []string{}
+	if len(names) > 0 && user.UserID != "" {
+		done, err := s.work(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer done()
+	}
 	seen := map[string]bool{}
 	for _, name := range names {
 		var err error

@@ -23,6 +23,7 @@ import (
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/domain/courier"
 	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/internal/gate"
 )
 
 // Verifier judges tokens. A token that it refuses is an auth.ErrUnauthenticated, and an auth.ErrTokenExpired when
@@ -58,6 +59,11 @@ type Config struct {
 	// Logger gets what goes wrong on this side. Default: slog.Default().
 	Logger *slog.Logger
 
+	// MaxUserConnections bounds the sessions of a user, over all transports. Default 500. Less than 0: any number.
+	MaxUserConnections int
+	// MaxWork is how many joins, registrations in rooms and reported places ask the database at a time; those beyond wait
+	// for at most ServeTimeout. Default 16.
+	MaxWork int
 	// MaxRooms bounds the rooms a session joins. Default 100.
 	MaxRooms int
 	// MaxJoinEvents and MaxJoinBytes bound the events in the answer to a join. Defaults 500 and 256 KiB.
@@ -73,6 +79,10 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	if c.MaxUserConnections == 0 {
+		c.MaxUserConnections = 500
+	}
+	byDefault(&c.MaxWork, 16)
 	byDefault(&c.MaxRooms, 100)
 	byDefault(&c.MaxJoinEvents, 500)
 	byDefault(&c.MaxJoinBytes, 256<<10)
@@ -89,7 +99,8 @@ func byDefault[T int | time.Duration](field *T, value T) {
 
 // Service opens sessions and counts them, over all transports. It is safe for concurrent use.
 type Service struct {
-	cfg Config
+	cfg  Config
+	gate *gate.Gate // to the database
 
 	mu    sync.Mutex
 	users map[string]int // sessions by user
@@ -98,7 +109,11 @@ type Service struct {
 
 // New returns a service.
 func New(cfg Config) *Service {
-	return &Service{cfg: cfg.withDefaults(), users: map[string]int{}, roles: map[domain.Role]int64{}}
+	cfg = cfg.withDefaults()
+	return &Service{
+		cfg: cfg, gate: gate.New(cfg.MaxWork, maxWaiting, cfg.ServeTimeout-cfg.ServeTimeout/5),
+		users: map[string]int{}, roles: map[domain.Role]int64{},
+	}
 }
 
 // Authenticate judges a token, bare or as "Bearer TOKEN". Errors are a *domain.Error: unauthenticated, token_expired, or
@@ -159,7 +174,30 @@ func (s *Service) count(x *Session, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.roles[role] += int64(n)
-	if s.users[user] += n; s.users[user] == 0 {
+}
+
+// enter counts a session of a user before it is opened, unless there are too many. Nobody may have any number.
+func (s *Service) enter(user string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch most := s.cfg.MaxUserConnections; {
+	case user == "":
+		return true
+	case most > 0 && s.users[user] >= most:
+		return false
+	}
+	s.users[user]++
+	return true
+}
+
+// leave takes back what enter has counted.
+func (s *Service) leave(user string) {
+	if user == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users[user]--; s.users[user] == 0 {
 		delete(s.users, user)
 	}
 }

@@ -64,6 +64,7 @@ func (x *Session) Close() {
 	x.ended.Do(func() {
 		x.sub.Close()
 		x.service.count(x, -1)
+		x.service.leave(x.registered.UserID)
 	})
 }
 

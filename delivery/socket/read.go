@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
@@ -28,6 +29,9 @@ type reading struct {
 	onPing  func(payload string) error
 	onPong  func(payload string) error
 	failure error // nothing can be read any more
+
+	begun  time.Time // when the reading of the message began; zero: it has not
+	frames Meter     // of control frames and of tiny parts of messages
 }
 
 // protocolError says how a client breaks RFC 6455.
@@ -35,11 +39,11 @@ type protocolError string
 
 func (e protocolError) Error() string { return "websocket: " + string(e) }
 
-// IsProtocolError tells frames that break RFC 6455, or the limit of a message's size, from a connection that is broken or
+// IsProtocolError tells frames that break RFC 6455, or the limit of a message's size or of their own number, from a connection that is broken or
 // was closed.
 func IsProtocolError(err error) bool {
 	var broken protocolError
-	return errors.As(err, &broken) || errors.Is(err, websocket.ErrReadLimit)
+	return errors.As(err, &broken) || errors.Is(err, websocket.ErrReadLimit) || errors.Is(err, ErrTooManyFrames)
 }
 
 // SetReadLimit bounds a message. One that is larger ends the reading with websocket.ErrReadLimit.
@@ -63,7 +67,7 @@ func (c *Conn) NextReader() (kind int, body io.Reader, err error) {
 			return 0, nil, err
 		}
 	}
-	c.in.size = 0
+	c.in.size, c.in.begun = 0, time.Time{}
 	opcode, err := c.nextFrame()
 	if err != nil {
 		return 0, nil, err
@@ -101,6 +105,11 @@ type message struct{ *Conn }
 
 func (m message) Read(p []byte) (int, error) {
 	in := &m.in
+	if now := time.Now(); in.begun.IsZero() {
+		in.begun = now
+	} else if now.Sub(in.begun) >= messageTime {
+		return 0, m.failed(errSlowMessage)
+	}
 	for in.left == 0 {
 		if !in.within {
 			return 0, io.EOF
@@ -167,6 +176,11 @@ func (c *Conn) nextFrame() (opcode byte, err error) {
 		opcode, err := c.header()
 		if err != nil {
 			return 0, err
+		}
+		// What is as large as a part that somebody has a reason to send pays for itself.
+		tiny := opcode >= opClose || opcode == opContinuation && c.in.left < smallRead
+		if tiny && !c.in.frames.Allow(time.Now(), maxFrames, frameSpan) {
+			return 0, c.failed(ErrTooManyFrames)
 		}
 		if opcode < opClose {
 			return opcode, nil

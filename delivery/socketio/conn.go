@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/delivery/socketio/engine"
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/quota"
 )
 
 // conn is one Engine.IO session: what its sockets have in common.
@@ -27,6 +29,20 @@ type conn struct {
 	mu       sync.Mutex
 	farewell []byte // what its sockets are told last; nil: nothing yet
 	slowed   int    // how often the client began to be slowed down
+	unknown  bool   // it has shown no token yet
+}
+
+var errTooMany = errors.New("too many connections from your address have shown no token: come back in a moment")
+
+// known says that the client has shown who it is, or is gone.
+func (c *conn) known() {
+	c.mu.Lock()
+	unknown := c.unknown
+	c.unknown = false
+	c.mu.Unlock()
+	if unknown {
+		c.h.unknown.Give(quota.Address(c.remoteAddr))
+	}
 }
 
 // reasonTokenExpired ends a connection, beside the reasons of the protocols.
@@ -34,21 +50,26 @@ const reasonTokenExpired engine.Reason = "token_expired"
 
 // accept takes an Engine.IO session.
 func (h *Handler) accept(r *http.Request, s *engine.Session) (engine.Peer, error) {
+	client := ""
+	if address := h.cfg.TrustedProxies.Client(r); address.IsValid() {
+		client = address.String()
+	}
+	if !h.unknown.Take(quota.Address(client)) {
+		return nil, errTooMany
+	}
 	peer, err := h.namespaces.Accept(r, s)
 	if err != nil {
+		h.unknown.Give(quota.Address(client))
 		return nil, err
 	}
 	c := &conn{
-		Peer: peer, h: h, session: s,
+		Peer: peer, h: h, session: s, remoteAddr: client, unknown: true,
 		rate: session.Window{Limit: h.cfg.MaxMessages, Span: h.cfg.RateWindow},
 	}
 	// Another scheme is somebody else's, such as a proxy's that asks for a password.
 	header := r.Header.Get("Authorization")
 	if len(header) >= len("bearer") && strings.EqualFold(header[:len("bearer")], "bearer") && isToken(header) {
 		c.authorization = header
-	}
-	if client := h.cfg.TrustedProxies.Client(r); client.IsValid() {
-		c.remoteAddr = client.String()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -99,6 +120,7 @@ func (c *conn) slowdowns() int {
 // Close is called when the session has ended.
 func (c *conn) Close(reason engine.Reason) {
 	c.Peer.Close(reason)
+	c.known()
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
 	delete(c.h.conns, c.session)

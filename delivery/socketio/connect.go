@@ -137,6 +137,9 @@ func (h *Handler) open(ctx context.Context, c *conn, sock *namespace.Socket, use
 		}
 		recalled = nil
 	}
+	if user.UserID != "" {
+		c.known()
+	}
 	s := newSocket(c, sock, user, x)
 	if recovered {
 		s.pid = *p.pid

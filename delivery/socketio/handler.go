@@ -23,6 +23,7 @@ import (
 	"github.com/orderlog/orderlog/delivery/socketio/namespace"
 	"github.com/orderlog/orderlog/internal/origins"
 	"github.com/orderlog/orderlog/internal/proxies"
+	"github.com/orderlog/orderlog/internal/quota"
 )
 
 // Config of a Handler. Sessions and Rooms are required.
@@ -55,6 +56,9 @@ type Config struct {
 
 	// MaxSessions bounds the connections; beyond, the handshake is answered 503. Default 100,000.
 	MaxSessions int
+	// MaxUnknownAddress bounds those of one address, or of one IPv6 network of 64 bits, that have shown no token; beyond,
+	// the handshake is answered 503. Default 1,000.
+	MaxUnknownAddress int
 	// MaxNamespaces of a connection. Default 8.
 	MaxNamespaces int
 	// MaxMessageBytes bounds a request and a message of a client. Default 64 KiB.
@@ -75,6 +79,7 @@ func (c Config) withDefaults() Config {
 	byDefault(&c.ReconnectSpread, 5*time.Second)
 	byDefault(&c.RoomsTimeout, 5*time.Second)
 	byDefault(&c.RoomsInterval, keepExtra/2)
+	byDefault(&c.MaxUnknownAddress, 1_000)
 	byDefault(&c.MaxNamespaces, 8)
 	byDefault(&c.MaxMessageBytes, 64<<10)
 	byDefault(&c.MaxMessages, 100)
@@ -94,6 +99,7 @@ type Handler struct {
 	engine     *engine.Server
 	namespaces *namespace.Server
 	counters   counters
+	unknown    *quota.Quota // connections that have shown no token, by address
 
 	mu      sync.Mutex // taken before a conn's, never after
 	conns   map[*engine.Session]*conn
@@ -106,6 +112,7 @@ const maxWaiting = 16
 // New returns a handler. Shutdown ends what it has started.
 func New(cfg Config) *Handler {
 	h := &Handler{cfg: cfg.withDefaults(), conns: map[*engine.Session]*conn{}, counters: newCounters()}
+	h.unknown = quota.New(h.cfg.MaxUnknownAddress)
 	h.namespaces = namespace.New(namespace.Config{
 		Connect: h.connect, ConnectTimeout: h.cfg.ConnectTimeout, MaxSockets: h.cfg.MaxNamespaces,
 		MaxBytes: h.cfg.MaxMessageBytes, MaxWaiting: maxWaiting,

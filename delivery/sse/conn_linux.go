@@ -2,7 +2,6 @@ package sse
 
 import (
 	"fmt"
-	"net"
 	"syscall"
 	"time"
 )
@@ -11,7 +10,7 @@ import (
 const tcpUserTimeout = 18
 
 // giveUpAfter has the kernel break a connection when nothing of what was sent is acknowledged for that long.
-func giveUpAfter(c *net.TCPConn, gone time.Duration) error {
+func giveUpAfter(c syscall.Conn, gone time.Duration) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("reach the socket: %w", err)

@@ -3,9 +3,9 @@
 package sse
 
 import (
-	"net"
+	"syscall"
 	"time"
 )
 
 // giveUpAfter leaves it to the kernel how long it sends what nobody acknowledges.
-func giveUpAfter(*net.TCPConn, time.Duration) error { return nil }
+func giveUpAfter(syscall.Conn, time.Duration) error { return nil }

@@ -45,6 +45,8 @@ func closeOf(err error) closing {
 			return closing{code: websocket.CloseNormalClosure, byPeer: true}
 		}
 		return closing{code: byPeer.Code, byPeer: true}
+	case errors.Is(err, socket.ErrTooManyFrames):
+		return closeFor(domain.CodeRateLimited)
 	case socket.IsProtocolError(err):
 		return closeFor(delivery.CodeBadMessage)
 	}

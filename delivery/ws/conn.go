@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,13 +54,10 @@ type outgoing struct {
 
 const maxControl = 16 // what may wait for the writer before the reader waits too
 
-func newConn(h *Handler, upgraded *socket.Conn, r *http.Request) *conn {
-	c := &conn{h: h, cfg: &h.cfg, socket: upgraded}
-	c.reader = reader{conn: c, authorization: r.Header.Get("Authorization"), rate: session.Window{Limit: c.cfg.MaxMessages, Span: c.cfg.RateWindow}}
+func newConn(h *Handler, upgraded *socket.Conn, client, authorization string) *conn {
+	c := &conn{h: h, cfg: &h.cfg, socket: upgraded, remoteAddr: client}
+	c.reader = reader{conn: c, authorization: authorization, rate: session.Window{Limit: c.cfg.MaxMessages, Span: c.cfg.RateWindow}}
 	c.writer = newWriter(c)
-	if client := h.cfg.TrustedProxies.Client(r); client.IsValid() {
-		c.remoteAddr = client.String()
-	}
 	c.hear()
 	upgraded.SetPongHandler(func(string) error { c.hear(); return nil })
 	upgraded.SetPingHandler(func(payload string) error {

@@ -25,6 +25,7 @@ import (
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/origins"
 	"github.com/orderlog/orderlog/internal/proxies"
+	"github.com/orderlog/orderlog/internal/quota"
 )
 
 // The subprotocols. A client that asks for none gets V1.
@@ -56,8 +57,9 @@ type Config struct {
 	ReconnectSpread time.Duration
 
 	// MaxConnections bounds the connections and MaxUnregistered those that have not registered yet; beyond, the
-	// handshake is answered 503. Defaults 100,000 and 5,000.
-	MaxConnections, MaxUnregistered int
+	// handshake is answered 503. Defaults 100,000 and 5,000. Of those that have not registered MaxUnregisteredAddress may
+	// be of one address, or of one IPv6 network of 64 bits, so that no client takes the places of all. Default 1,000.
+	MaxConnections, MaxUnregistered, MaxUnregisteredAddress int
 	// MaxMessageBytes bounds a client's message. Default 64 KiB.
 	MaxMessageBytes int
 	// MaxMessages a client may send in RateWindow. Defaults 100 and 10 s.
@@ -79,6 +81,7 @@ func (c Config) withDefaults() Config {
 	byDefault(&c.ReconnectSpread, 5*time.Second)
 	byDefault(&c.MaxConnections, 100_000)
 	byDefault(&c.MaxUnregistered, 5_000)
+	byDefault(&c.MaxUnregisteredAddress, 1_000)
 	byDefault(&c.MaxMessageBytes, 64<<10)
 	byDefault(&c.MaxMessages, 100)
 	byDefault(&c.RateWindow, 10*time.Second)
@@ -96,6 +99,7 @@ func byDefault[T int | time.Duration](field *T, value T) {
 type Handler struct {
 	cfg      Config
 	upgrader websocket.Upgrader
+	unknown  *quota.Quota // connections that have not registered, by address
 
 	mu      sync.Mutex
 	stats   Stats
@@ -107,6 +111,7 @@ type Handler struct {
 // New returns a handler. Shutdown ends what it has started.
 func New(cfg Config) *Handler {
 	h := &Handler{cfg: cfg.withDefaults(), conns: map[*conn]struct{}{}}
+	h.unknown = quota.New(h.cfg.MaxUnregisteredAddress)
 	h.stats.Roles, h.stats.Closed = map[domain.Role]int64{}, map[int]int64{}
 	h.upgrader = websocket.Upgrader{
 		HandshakeTimeout: h.cfg.RegisterTimeout,
@@ -119,18 +124,22 @@ func New(cfg Config) *Handler {
 
 // ServeHTTP upgrades the request and returns; the connection is served until it ends or Shutdown.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !h.takePlace() {
+	client := ""
+	if address := h.cfg.TrustedProxies.Client(r); address.IsValid() {
+		client = address.String()
+	}
+	if !h.takePlace(client) {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "too many connections: come back in a moment", http.StatusServiceUnavailable)
 		return
 	}
 	upgraded, err := socket.Upgrade(&h.upgrader, w, r, nil, h.cfg.SocketBuffer)
 	if err != nil { // the upgrader has answered
-		h.giveUp()
+		h.giveUp(client)
 		h.cfg.Logger.DebugContext(r.Context(), "a WebSocket handshake was refused", "remote", r.RemoteAddr, "error", err)
 		return
 	}
-	c := newConn(h, upgraded, r)
+	c := newConn(h, upgraded, client, r.Header.Get("Authorization"))
 	h.add(c)
 	// The connection outlives the request, so that what the HTTP server keeps for one is freed.
 	go c.reader.run() //nolint:contextcheck // as said
@@ -138,10 +147,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // takePlace counts a connection that is to be registered, unless there are too many. The place is taken before the
 // handshake, so that neither the bounds nor Shutdown miss one that is under way.
-func (h *Handler) takePlace() bool {
+func (h *Handler) takePlace(client string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closing || h.stats.Open >= int64(h.cfg.MaxConnections) || h.stats.Unregistered >= int64(h.cfg.MaxUnregistered) {
+	if h.closing || h.stats.Open >= int64(h.cfg.MaxConnections) || h.stats.Unregistered >= int64(h.cfg.MaxUnregistered) || !h.unknown.Take(quota.Address(client)) {
 		return false
 	}
 	h.stats.Open++

@@ -34,7 +34,11 @@ func (r *reader) register(ctx context.Context, req request) {
 		LastSeq: reg.LastSeq, Log: reg.Log, Rooms: reg.Rooms, Notify: r.wake,
 	})
 	if err != nil {
-		r.end(domain.CodeUnavailable)
+		code := domain.CodeOf(err)
+		if code != domain.CodeRateLimited { // nothing else is the client's own doing
+			code = domain.CodeUnavailable
+		}
+		r.end(code)
 		return
 	}
 	r.session, r.authorization = x, ""

@@ -6,6 +6,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/quota"
 )
 
 // Stats counts connections.
@@ -42,6 +43,7 @@ const closedOddly = -1 // a connection's code until it is counted
 // registered makes room for another connection that has not registered yet. Without a role the connection ended
 // before it did.
 func (h *Handler) registered(c *conn, role domain.Role) {
+	h.unknown.Give(quota.Address(c.remoteAddr))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stats.Unregistered--
@@ -51,7 +53,8 @@ func (h *Handler) registered(c *conn, role domain.Role) {
 }
 
 // giveUp gives a place back whose handshake failed.
-func (h *Handler) giveUp() {
+func (h *Handler) giveUp(client string) {
+	h.unknown.Give(quota.Address(client))
 	h.mu.Lock()
 	h.stats.Open--
 	h.stats.Unregistered--

@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -32,6 +33,8 @@ const (
 	DefaultBusinessName          = "Orderlog Kitchen"
 	DefaultRateLimitUser         = 5_000
 	DefaultRateLimitAddress      = 20_000
+	DefaultMaxUserConnections    = 500
+	DefaultMaxAddressConnections = 10_000
 )
 
 // MinNotificationRetention is the shortest retention accepted. It is low enough to watch a cursor expire; a business
@@ -71,6 +74,11 @@ type Config struct {
 	// RateLimitUser and RateLimitAddress are how many requests one user and one address may make in 10 s
 	// (RATE_LIMIT_USER, RATE_LIMIT_ADDRESS). 0: any number.
 	RateLimitUser, RateLimitAddress int
+	// MaxRequests is how many requests are worked on at a time (MAX_REQUESTS). 0: any number.
+	MaxRequests int
+	// MaxUserConnections and MaxAddressConnections are how many connections a user and an address may have open at a
+	// node (MAX_USER_CONNECTIONS, MAX_ADDRESS_CONNECTIONS). 0: any number.
+	MaxUserConnections, MaxAddressConnections int
 	// DrainDelay is how long a node that is told to stop goes on taking requests while /ready says 503 already
 	// (DRAIN_DELAY), for balancers to notice. By default 1 s, and nothing with the embedded database.
 	DrainDelay time.Duration
@@ -85,6 +93,9 @@ type Config struct {
 	// CheckpointDir is the folder that signed checkpoints are exported to (CHECKPOINT_DIR), by default DataDir/checkpoints.
 	CheckpointDir string
 }
+
+// DefaultMaxRequests is as many as keep this machine busy: 8 for each of its cores, and at least 16.
+func DefaultMaxRequests() int { return max(8*runtime.GOMAXPROCS(0), 16) }
 
 // Embedded says whether the program runs its own PostgreSQL.
 func (c Config) Embedded() bool { return c.DatabaseURL == "" }
@@ -148,6 +159,9 @@ func (r *reader) config() Config {
 		BusinessName:          r.businessName(),
 		RateLimitUser:         r.limit("RATE_LIMIT_USER", DefaultRateLimitUser),
 		RateLimitAddress:      r.limit("RATE_LIMIT_ADDRESS", DefaultRateLimitAddress),
+		MaxRequests:           r.count("MAX_REQUESTS", DefaultMaxRequests()),
+		MaxUserConnections:    r.count("MAX_USER_CONNECTIONS", DefaultMaxUserConnections),
+		MaxAddressConnections: r.count("MAX_ADDRESS_CONNECTIONS", DefaultMaxAddressConnections),
 		DrainDelay:            r.drainDelay(),
 		TrustedProxies:        r.trustedProxies(),
 		AuditKey:              r.auditKey(),

@@ -34,7 +34,8 @@ func TestAnEmptyEnvironmentIsEnough(t *testing.T) {
 	want := Config{
 		Host: "127.0.0.1", Port: 5000, DataDir: "./.orderlog", ClientOrigins: []string{"http://localhost:3000"},
 		NotificationRetention: 720 * time.Hour, LogLevel: slog.LevelInfo, BusinessName: "Orderlog Kitchen",
-		RateLimitUser: 5_000, RateLimitAddress: 20_000, CheckpointDir: ".orderlog/checkpoints",
+		RateLimitUser: 5_000, RateLimitAddress: 20_000, MaxRequests: DefaultMaxRequests(), MaxUserConnections: 500, MaxAddressConnections: 10_000,
+		CheckpointDir: ".orderlog/checkpoints",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("got  %+v\nwant %+v", got, want)
@@ -51,7 +52,8 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"JWT_JWKS_URL": "https://id.example/keys", "JWT_ISSUER": "https://id.example", "JWT_AUDIENCE": "orderlog",
 		"CLIENT_URL": "https://Shop.example:443/, http://localhost:3000", "PAYMENT_WEBHOOK_SECRET": someSecret + "x",
 		"NOTIFICATION_RETENTION": "48h", "LOG_LEVEL": "DEBUG", "LOG_FORMAT": "json", "BUSINESS_NAME": "Ravi's",
-		"RATE_LIMIT_USER": "0", "RATE_LIMIT_ADDRESS": "300", "TRUSTED_PROXIES": "10.0.0.0/8, ::1",
+		"RATE_LIMIT_USER": "0", "RATE_LIMIT_ADDRESS": "300",
+		"MAX_REQUESTS": "7", "MAX_USER_CONNECTIONS": "8", "MAX_ADDRESS_CONNECTIONS": "0", "TRUSTED_PROXIES": "10.0.0.0/8, ::1",
 		"DRAIN_DELAY": "5s",
 		"AUDIT_KEY":   someAuditKey, "AUDIT_PUBLIC_KEYS": someAuditPublicKey + ", " + someAuditPublicKey + ",", "CHECKPOINT_DIR": "/mnt/worm",
 	}.get)
@@ -63,7 +65,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		JWKSURL: "https://id.example/keys", JWTIssuer: "https://id.example", JWTAudience: "orderlog",
 		ClientOrigins: []string{"https://shop.example", "http://localhost:3000"}, PaymentWebhookSecret: Secret(someSecret + "x"),
 		NotificationRetention: 48 * time.Hour, LogLevel: slog.LevelDebug, LogFormat: "json", BusinessName: "Ravi's",
-		RateLimitUser: 0, RateLimitAddress: 300,
+		RateLimitUser: 0, RateLimitAddress: 300, MaxRequests: 7, MaxUserConnections: 8, MaxAddressConnections: 0,
 		DrainDelay:     5 * time.Second,
 		TrustedProxies: proxies.Trusted{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		AuditKey:       Secret(someAuditKey), AuditPublicKeys: []string{someAuditPublicKey, someAuditPublicKey}, CheckpointDir: "/mnt/worm",
@@ -129,6 +131,8 @@ func TestWhatIsRefused(t *testing.T) {
 		"a name of two lines":              {env{"BUSINESS_NAME": "a\nb"}, []string{"BUSINESS_NAME"}},
 		"a limit that is no number":        {env{"RATE_LIMIT_USER": "many"}, []string{"RATE_LIMIT_USER"}},
 		"a limit under nothing":            {env{"RATE_LIMIT_ADDRESS": "-1"}, []string{"RATE_LIMIT_ADDRESS"}},
+		"a bound under nothing":            {env{"MAX_REQUESTS": "-1"}, []string{"MAX_REQUESTS"}},
+		"a bound that is no number":        {env{"MAX_USER_CONNECTIONS": "few"}, []string{"MAX_USER_CONNECTIONS"}},
 		"a limit beyond every number":      {env{"RATE_LIMIT_USER": "99999999999999999999"}, []string{"RATE_LIMIT_USER"}},
 		"a proxy by its name":              {env{"TRUSTED_PROXIES": "10.0.0.1,proxy.example"}, []string{"TRUSTED_PROXIES"}},
 		"reachable, nothing given":         {env{"HOST": "0.0.0.0"}, []string{"JWT_SECRET", "PAYMENT_WEBHOOK_SECRET"}},

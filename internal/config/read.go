@@ -197,13 +197,21 @@ func (r *reader) businessName() string {
 }
 
 func (r *reader) limit(name string, fallback int) int {
+	return r.bound(name, fallback, "is no number of requests: set it to how many are allowed in 10 seconds, or to 0 for any number")
+}
+
+func (r *reader) count(name string, fallback int) int {
+	return r.bound(name, fallback, "is no number: set it to how many there may be at a time, or to 0 for any number")
+}
+
+func (r *reader) bound(name string, fallback int, wrong string) int {
 	v := r.get(name)
 	if v == "" {
 		return fallback
 	}
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 0 || n > maxRateLimit {
-		r.fault("%s %q is no number of requests: set it to how many are allowed in 10 seconds, or to 0 for any number", name, v)
+		r.fault("%s %q %s", name, v, wrong)
 		return fallback
 	}
 	return n

@@ -40,6 +40,9 @@ func Parse(list string) (Trusted, error) {
 	return t, nil
 }
 
+// Include says whether an address is one of the proxies.
+func (t Trusted) Include(address netip.Addr) bool { return t.has(address) }
+
 func (t Trusted) has(address netip.Addr) bool {
 	for _, network := range t {
 		if network.Contains(address) {

@@ -157,6 +157,10 @@ func (c *conn) message(ctx context.Context, kind int, data []byte) {
 		c.session.end(ReasonProtocol)
 		return
 	}
+	if p.kind != packetMessage && !c.session.mayIdle(p.kind) {
+		c.session.end(ReasonProtocol)
+		return
+	}
 	switch p.kind {
 	case packetMessage:
 		c.session.receive(ctx, p.message)

@@ -105,6 +105,10 @@ func (s *Session) receivePackets(ctx context.Context, p *post, r *http.Request) 
 		if !ok {
 			return nil
 		}
+		if next.kind != packetMessage && !s.mayIdle(next.kind) {
+			s.end(ReasonProtocol)
+			return errRequest
+		}
 		switch next.kind {
 		case packetMessage:
 			if !s.receive(ctx, next.message) {

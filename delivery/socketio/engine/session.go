@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/orderlog/orderlog/delivery/socket"
 )
 
 // Session is the connection with a client, over all its requests and transports. It is safe for concurrent use.
@@ -31,7 +33,8 @@ type Session struct {
 	probed    bool   // and its probe has come
 	socket    *conn  // the WebSocket that is the transport
 	beat      heartbeat
-	timer     *time.Timer // nil before the beginning
+	idle      socket.Meter // packets that are no message
+	timer     *time.Timer  // nil before the beginning
 
 	calls     int // of Receive and Fill that have not returned
 	closing   Reason

@@ -1,0 +1,97 @@
+package socketio
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/orderlog/orderlog/delivery/session"
+	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/parttest"
+	"github.com/orderlog/orderlog/internal/proxies"
+	"github.com/orderlog/orderlog/internal/quota"
+)
+
+// handshakes opens polling connections until one is refused, and returns their ids. They show no token.
+func (n *node) handshakes(from func(i int) string) (sids []string) {
+	n.Helper()
+	for {
+		req, err := http.NewRequestWithContext(n.Context(), http.MethodGet, n.url+"/socket.io/?EIO=4&transport=polling", nil)
+		must(n.T, err)
+		req.Header.Set("X-Forwarded-For", from(len(sids)))
+		resp, err := http.DefaultClient.Do(req)
+		must(n.T, err)
+		body, err := io.ReadAll(resp.Body)
+		must(n.T, err)
+		_ = resp.Body.Close()
+		if resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "" {
+			return sids
+		}
+		_, rest, found := strings.Cut(string(body), `"sid":"`)
+		if !found || len(sids) > 100 {
+			n.Fatalf("handshake %d is answered %d %s", len(sids), resp.StatusCode, body)
+		}
+		sids = append(sids, rest[:strings.IndexByte(rest, '"')])
+	}
+}
+
+func (n *node) post(sid, body string) {
+	n.Helper()
+	req, err := http.NewRequestWithContext(n.Context(), http.MethodPost, n.url+"/socket.io/?EIO=4&transport=polling&sid="+sid, strings.NewReader(body))
+	must(n.T, err)
+	resp, err := http.DefaultClient.Do(req)
+	must(n.T, err)
+	_ = resp.Body.Close()
+}
+
+// Whoever shows no token, or none yet, is one of so many at an address; a namespace for nobody in particular changes nothing.
+func TestOneAddressHasSoManyConnectionsWithoutAToken(t *testing.T) {
+	t.Parallel()
+	for name, one := range map[string]func(i int) string{
+		"one address":         func(int) string { return "192.0.2.7" },
+		"one network of IPv6": func(i int) string { return fmt.Sprintf("2001:db8::%x", i+1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := newWorld().node(t, options{handler: func(c *Config) {
+				c.MaxUnknownAddress, c.TrustedProxies = 5, proxies.Trusted{netip.MustParsePrefix("127.0.0.0/8")}
+			}})
+			sids := n.handshakes(one)
+			if len(sids) != 5 {
+				t.Fatalf("there are %d", len(sids))
+			}
+			n.post(sids[0], "40") // into / without a token
+			if got := n.handshakes(one); len(got) != 0 {
+				t.Errorf("there are %d more", len(got))
+			}
+			if got := n.handshakes(func(int) string { return "198.51.100.1" }); len(got) != 5 {
+				t.Errorf("another address has %d", len(got))
+			}
+			n.post(sids[1], fmt.Sprintf(`40{"token":%q}`, tokenOf("asha", domain.RoleCustomer)))
+			n.post(sids[2], "1") // it goes
+			parttest.Eventually(t, "two places are free", func() bool {
+				if !n.handler.unknown.Take(quota.Address(one(0))) {
+					return false
+				}
+				n.handler.unknown.Give(quota.Address(one(0)))
+				return true
+			})
+		})
+	}
+}
+
+func TestAUserHasSoManySockets(t *testing.T) {
+	t.Parallel()
+	n := newWorld().node(t, options{session: func(c *session.Config) { c.MaxUserConnections = 1 }})
+	asUser := func(user string) *client {
+		return newClient(t, map[string]any{"token": tokenOf(user, domain.RoleCustomer)})
+	}
+	asUser("asha").connect(n)
+	if f := asUser("asha").refused(n); f.Code != domain.CodeRateLimited {
+		t.Errorf("the second is refused with %+v", f)
+	}
+	asUser("ben").connect(n)
+}
