@@ -139,6 +139,39 @@ func TestOnlyTheLifeSinceTheLastRestartIsJudged(t *testing.T) {
 	}
 }
 
+func TestClientsThatGoFromOneNodeToAnotherAreNoLeak(t *testing.T) {
+	t.Parallel()
+	moving := func(by float64) func(*Sample, float64) {
+		return func(s *Sample, hours float64) {
+			s.Goroutines += float64(int(by * hours * 200))
+			s.Files += float64(int(by * hours * 200))
+		}
+	}
+	watched := func(seed uint64, change func(*Sample, float64)) *Watch {
+		w := New(Target{})
+		w.samples = leaking(healthy(seed, 30*time.Minute), change)
+		for i := range w.samples {
+			w.samples[i].At += time.Duration(seed) * time.Second // they are not asked in step
+		}
+		return w
+	}
+	wins, loses := watched(1, moving(1)), watched(2, moving(-1))
+	if grow := growing(wins.Judge()); !slices.Equal(grow, []string{"goroutines", "files"}) {
+		t.Errorf("alone %v grow", grow)
+	}
+	v := Together("both", wins, loses)
+	if !v.Steady() || v.Name != "both" || v.Figures[0].Level < 700 {
+		t.Errorf("%s", v)
+	}
+	leaks := watched(3, func(s *Sample, hours float64) { s.HeapGoal += 2 * perHour * 1024 * hours })
+	if v := Together("three", wins, loses, leaks); !slices.Equal(growing(v), []string{"heap goal"}) {
+		t.Errorf("%s", v)
+	}
+	if v := Together("none"); v.Judged() {
+		t.Errorf("%s", v)
+	}
+}
+
 func TestTooLittleIsNotJudged(t *testing.T) {
 	t.Parallel()
 	for name, samples := range map[string][]Sample{

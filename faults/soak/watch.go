@@ -106,6 +106,42 @@ func (w *Watch) Judge() Verdict {
 	return v
 }
 
+// Together judges processes that share their clients, who may go from one to another: by the sums of what they use. A
+// restart of one begins a new life of all.
+func Together(name string, watches ...*Watch) Verdict {
+	if len(watches) == 0 {
+		return Verdict{Name: name}
+	}
+	sums := watches[0].Samples()
+	least := watches[0].target.Least
+	for _, w := range watches[1:] {
+		least = max(least, w.target.Least)
+		sums = added(sums, w.Samples())
+	}
+	v := Judge(sums, least)
+	v.Name = name
+	return v
+}
+
+// added adds to each sample the last one that another process had by then; there is none where it had none yet.
+func added(to, others []Sample) (sums []Sample) {
+	next := 0
+	for _, s := range to {
+		for next < len(others) && others[next].At <= s.At {
+			next++
+		}
+		if next == 0 {
+			continue
+		}
+		o := others[next-1]
+		s.Started += o.Started
+		s.Goroutines, s.Files = s.Goroutines+o.Goroutines, s.Files+o.Files
+		s.HeapGoal, s.Resident, s.Ring = s.HeapGoal+o.HeapGoal, s.Resident+o.Resident, s.Ring+o.Ring
+		sums = append(sums, s)
+	}
+	return sums
+}
+
 // WriteCSV writes the samples, a line each.
 func (w *Watch) WriteCSV(out io.Writer) error {
 	c := csv.NewWriter(out)
