@@ -14,7 +14,7 @@ import (
 const (
 	plantSpan       = 10 * time.Second
 	plantFaultsSpan = 30 * time.Second
-	plantClients    = 100
+	plantClients    = 60
 )
 
 // runPlants makes every mistake in turn and says what found it. It fails when one was not found by the rule that has to.

@@ -1,9 +1,13 @@
 package check
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -104,12 +108,31 @@ func judgeOrders(h *history.History, patience time.Duration, f *findings) {
 		f.look(ruleLinear)
 		switch porcupine.CheckOperationsTimeout(orderModel, ops, patience) {
 		case porcupine.Illegal:
-			f.add(ruleLinear, "no order explains the %d answers about order %s", len(ops), id)
+			f.add(ruleLinear, "no order explains the %d answers about order %s:%s", len(ops), id, retold(ops))
 		case porcupine.Unknown:
 			f.add(ruleLinear, "could not judge the %d answers about order %s within %s", len(ops), id, patience)
 		case porcupine.Ok:
 		}
 	}
+}
+
+// retold is what was done to an order, by the time when it began.
+func retold(ops []porcupine.Operation) string {
+	slices.SortFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	var b strings.Builder
+	for _, op := range ops {
+		a, _ := op.Input.(asked)
+		outcome := []string{"unknown", "acknowledged", "refused"}[a.outcome]
+		if a.name == "read" {
+			outcome = fmt.Sprintf("%s with courier %q", a.status, a.agent)
+		}
+		end := "?"
+		if op.Return != math.MaxInt64 {
+			end = time.Duration(op.Return).String()
+		}
+		fmt.Fprintf(&b, "\n\t%s to %s: %s %s by %s: %s", time.Duration(op.Call), end, a.name, a.to, a.user, outcome)
+	}
+	return b.String()
 }
 
 // operations are what a command says about its order.

@@ -5,12 +5,12 @@ import "github.com/orderlog/orderlog/faults/cluster"
 // ofProjections are mistakes of what is derived from the log.
 var ofProjections = []Plant{
 	{
-		Name: "lost-update", Rule: "reads",
-		What: "a read model leaves out what some segments say of an offer's uses",
+		Name: "lost-update", Rule: "views",
+		What: "a read model leaves out what most segments say of an offer's uses",
 		Patches: []cluster.Patch{{
 			File: "projections/offers.go",
 			Old:  "	if len(last) == 0 {\n",
-			New:  "	if len(last) == 0 || events[0].Seq%3 == 0 {\n",
+			New:  "	if len(last) == 0 || events[0].Seq%3 != 0 {\n",
 		}},
 	},
 	{
