@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/orderlog/orderlog/faults/check"
-	"github.com/orderlog/orderlog/faults/soak"
 	"github.com/orderlog/orderlog/faults/history"
 	"github.com/orderlog/orderlog/faults/nemesis"
+	"github.com/orderlog/orderlog/faults/soak"
 )
 
 // result is the outcome of a run.
