@@ -73,13 +73,13 @@ func nodes(t *testing.T, n int, answers ...string) (c *Crowd, got func() []asked
 			if len(all) <= len(answers) {
 				status = answers[len(all)-1]
 			}
-			switch {
-			case status == "":
+			switch status {
+			case "":
 				panic(http.ErrAbortHandler)
-			case status == "half":
+			case "half":
 				w.Header().Set("Content-Length", "100")
 				_, _ = io.WriteString(w, `{"id":`)
-			case status == "ok":
+			case "ok":
 				w.Header().Set("X-Seq", "12")
 				_, _ = io.WriteString(w, `{"id":"made"}`)
 			default:

@@ -55,6 +55,8 @@ type device struct {
 	recovers bool
 	// reads says that it begins with the seq of something that it read over REST.
 	reads bool
+	// tickets says that it is let in by a ticket, as a page that can send no header. It is a stream's.
+	tickets bool
 
 	mu      sync.Mutex
 	log     history.Client
@@ -117,7 +119,7 @@ func (d *device) run(ctx context.Context) {
 	if d.reads && !d.readFirst(ctx) {
 		return
 	}
-	network := rand.New(rand.NewPCG(d.rng.Uint64(), 0)) //nolint:gosec // it is to be repeatable
+	network := rand.New(rand.NewPCG(d.rng.Uint64(), 0))
 	for failed := 0; ctx.Err() == nil; failed++ {
 		registered := d.visit(ctx, network.IntN(len(d.api.urls)))
 		if registered {

@@ -138,7 +138,7 @@ func dialPollEngine(ctx context.Context, d *device, server string) (engine, erro
 	e := &pollEngine{d: d, server: server}
 	e.ctx, e.end = context.WithCancel(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, e.end)()
-	packet, err := e.receive()
+	packet, err := e.receive() //nolint:contextcheck // ctx ends e.ctx
 	if err == nil {
 		e.sid, err = opened(packet)
 	}

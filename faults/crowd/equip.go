@@ -32,7 +32,7 @@ func (c *Crowd) equip() []*device {
 }
 
 func (c *Crowd) newDevice(n int, u *user, transport string) *device {
-	rng := c.random(ofDevices + uint64(n))
+	rng := c.random(ofDevices + uint64(n)) //nolint:gosec // it is no negative number
 	d := &device{
 		user: u, api: c.api, rng: rng, now: c.cfg.History.Now, joined: map[string]int64{},
 		rooms: func(rng *rand.Rand) []string { return c.world.roomsOf(u, rng) },
@@ -41,7 +41,7 @@ func (c *Crowd) newDevice(n int, u *user, transport string) *device {
 	d.reads = rng.IntN(3) == 0
 	switch transport {
 	case sse:
-		d.ready = dialSSE
+		d.ready, d.tickets = dialSSE, rng.IntN(2) == 0
 	case sioSocket, sioPoll:
 		d.ready, d.recovers = dialSocketIO, rng.IntN(2) == 0
 		// Over Socket.IO a client does not know where it is before it has asked, so it begins where it says.

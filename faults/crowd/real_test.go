@@ -97,6 +97,7 @@ func serve(t *testing.T, program, database string) string {
 // While nothing is broken everything is answered, most of it well, and every device is told of all there is, by a server
 // that says nothing that none may say.
 func TestACrowdWhileNothingIsBroken(t *testing.T) {
+	t.Parallel()
 	database := pgtest.Database(t)
 	program := build(t)
 	h := history.New(7)

@@ -24,7 +24,8 @@ type script struct {
 	messages []string // of the protocol; packets of Socket.IO; the body of a stream
 	code     int      // that a WebSocket is closed with; 0: it breaks off
 	reason   string
-	status   int // of a refusal instead; 0: none
+	ticket   string // the answer to who asks for one
+	status   int    // of a refusal instead; 0: none
 
 	mu      sync.Mutex
 	heard   []string // what the client said
@@ -57,6 +58,10 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.status != 0:
 		w.WriteHeader(s.status)
+	case r.URL.Path == "/api/v1/events/ticket":
+		s.hears(r.Header.Get("Authorization"))
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, s.ticket)
 	case r.URL.Path == "/api/v1/events":
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = io.WriteString(w, strings.Join(s.messages, ""))
@@ -138,7 +143,7 @@ func listener(t *testing.T, transport string, role domain.Role, s *script) *devi
 	})
 	t.Cleanup(c.api.client.CloseIdleConnections)
 	d := c.newDevice(0, &user{id: "ann", role: role}, transport)
-	d.rooms, d.reads, d.begun, d.recovers = nil, false, false, false
+	d.rooms, d.reads, d.begun, d.recovers, d.tickets = nil, false, false, false, false
 	return d
 }
 

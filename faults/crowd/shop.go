@@ -81,7 +81,7 @@ func addProduct(name string, price int64) *wish {
 }
 
 // closeShop closes the business for a moment.
-func (c *Crowd) closeShop(ctx context.Context, a attempt, rng *rand.Rand) bool {
+func (c *Crowd) closeShop(ctx context.Context, _ attempt, rng *rand.Rand) bool {
 	c.world.mu.Lock()
 	mine := c.world.open
 	c.world.open = false // nobody else closes it, and who is not careless orders later

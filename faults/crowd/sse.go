@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/orderlog/orderlog/faults/history"
 )
 
 // sseLink is a stream of server-sent events.
@@ -45,6 +47,13 @@ func dialSSE(ctx context.Context, d *device, server string) (link, error) {
 	if lastID != "" && !d.reads {
 		query.Set("lastSeq", lastID)
 	}
+	if d.tickets {
+		ticket, err := d.ticket(ctx)
+		if err != nil {
+			return nil, err
+		}
+		query.Set("ticket", ticket)
+	}
 	// The stream outlives the dialing.
 	streaming, end := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, end)
@@ -52,7 +61,9 @@ func dialSSE(ctx context.Context, d *device, server string) (link, error) {
 	if err != nil {
 		panic(fmt.Sprintf("crowd: %v", err))
 	}
-	r.Header.Set("Authorization", "Bearer "+d.user.bearer(d.api.sign))
+	if !d.tickets {
+		r.Header.Set("Authorization", "Bearer "+d.user.bearer(d.api.sign))
+	}
 	if lastID != "" && d.reads {
 		r.Header.Set("Last-Event-ID", lastID)
 	}
@@ -80,6 +91,23 @@ func dialSSE(ctx context.Context, d *device, server string) (link, error) {
 		return nil, d.faulty("a stream of %q", response.Header.Get("Content-Type"))
 	}
 	return l, nil
+}
+
+// ticket asks the node for one.
+func (d *device) ticket(ctx context.Context) (string, error) {
+	a := d.api.do(ctx, d.nodeOf(), ask{method: http.MethodPost, path: "/events/ticket", user: d.user})
+	var made struct{ Ticket string }
+	switch {
+	case a.status == 0:
+		return "", errors.New("no answer to a ticket")
+	case a.outcome() != history.Acknowledged:
+		return "", &closedError{a.status, a.code}
+	case json.Unmarshal(a.body, &made) != nil || made.Ticket == "":
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return "", d.faulty("a ticket is %q", a.body)
+	}
+	return made.Ticket, nil
 }
 
 func (l *sseLink) say(string, any, int64) error { return errNoSay }

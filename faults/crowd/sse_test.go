@@ -55,6 +55,22 @@ func TestWhoComesBackToAStreamSaysWhereItIs(t *testing.T) {
 	}
 }
 
+// A page that can send no header is let in by a ticket, which it asks for each time.
+func TestAStreamIsOpenedByATicket(t *testing.T) {
+	t.Parallel()
+	s := &script{ticket: `{"ticket":"abc"}`, messages: []string{streamed(5, "registered", hello(domain.RoleCustomer, 5, false))}}
+	d := listener(t, sse, domain.RoleCustomer, s)
+	d.tickets = true
+	wantNoted(t, listen(t, d), "opened:-1 registered:5 closed")
+	if s.queries[1] != "ticket=abc " || len(s.said("Bearer token-of-ann")) != 1 {
+		t.Errorf("it asked for %q, and said %v", s.queries, s.said(""))
+	}
+	s.ticket = "{}"
+	if got := listen(t, d); !strings.Contains(got, "FAULTY(a ticket") {
+		t.Errorf("noted %s", got)
+	}
+}
+
 func TestWhatNoServerMaySayOverAStream(t *testing.T) {
 	t.Parallel()
 	registered := streamed(5, "registered", hello(domain.RoleCustomer, 5, false))

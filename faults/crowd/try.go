@@ -12,7 +12,7 @@ import (
 
 // try has the users try what they have planned, one after another when their time has come, until stopped ends. What is
 // under way goes on until ctx ends.
-func (c *Crowd) try(stopped, ctx context.Context) { //nolint:revive // they are two in this order on purpose
+func (c *Crowd) try(stopped, ctx context.Context) {
 	var underWay sync.WaitGroup
 	defer underWay.Wait()
 	places := make(chan struct{}, 16+int(2*c.cfg.Rate))
@@ -40,7 +40,7 @@ func (c *Crowd) try(stopped, ctx context.Context) { //nolint:revive // they are 
 // act does what was planned. What cannot be done now, because there is nothing fit for it, becomes a step of an order or
 // a new order.
 func (c *Crowd) act(ctx context.Context, a attempt) {
-	rng := rand.New(&a.variants) //nolint:gosec // it is to be repeatable
+	rng := rand.New(&a.variants)
 	for _, k := range []kind{a.kind, step, place} {
 		a.kind = k
 		if c.acts()[k](ctx, a, rng) {

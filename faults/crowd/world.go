@@ -18,7 +18,6 @@ type world struct {
 	open     bool
 	seq      int64 // the newest that anybody was answered
 	products []string
-	prices   int // how often one was changed
 	orders   []*order
 	offers   []*offer
 	entries  []entry // of inboxes, not read yet
