@@ -413,7 +413,7 @@ func isStale(err error) bool {
 	}
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
-		return isShutdown(pgErr)
+		return isShutdown(pgErr) || pgErr.Code == "25P03" // this process was frozen, and its transaction was ended
 	}
 	return !errors.Is(err, context.DeadlineExceeded)
 }

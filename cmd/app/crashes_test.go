@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,7 +17,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orderlog/orderlog/domain"
-	"github.com/orderlog/orderlog/domain/order"
 	"github.com/orderlog/orderlog/eventstore"
 	"github.com/orderlog/orderlog/internal/localpg"
 	"github.com/orderlog/orderlog/internal/parttest"
@@ -168,12 +165,29 @@ func (b *tries) order(ctx context.Context, at *server, customer string) bool {
 	address := fmt.Sprint("Via Roma ", b.n.Add(1))
 	body["deliveryAddress"] = address
 	a, err := at.call(ctx, "POST", "/api/v1/orders", customer, body)
+	if !b.note(address, a, err) {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.answered = append(b.answered, answered{uuid.MustParse(a.body["id"].(string)), a.seq()})
+	return true
+}
+
+// announce tells a node once to announce something, in words of its own.
+func (b *tries) announce(ctx context.Context, at *server, admin string) bool {
+	message := fmt.Sprint("Via Roma ", b.n.Add(1), " is open")
+	a, err := at.call(ctx, "PATCH", "/api/v1/business/status", admin, map[string]any{"isOpen": true, "message": message})
+	return b.note(message, a, err)
+}
+
+// note takes down what came of a try, and says whether it was done.
+func (b *tries) note(address string, a answer, err error) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case err == nil && a.status == http.StatusCreated:
+	case err == nil && a.status < 300:
 		b.done = append(b.done, address)
-		b.answered = append(b.answered, answered{uuid.MustParse(a.body["id"].(string)), a.seq()})
 		return true
 	case err == nil && a.status >= 400 && a.body["code"] != "outcome_unknown":
 		b.refused = append(b.refused, address)
@@ -189,10 +203,11 @@ func (b *tries) check(t *testing.T, log []eventstore.Recorded) {
 	t.Helper()
 	stored := map[string]int{}
 	for _, e := range log {
-		var data struct{ DeliveryAddress string }
-		if err := json.Unmarshal(e.Data, &data); err == nil && e.Stream.Type == order.StreamType && strings.HasPrefix(data.DeliveryAddress, "Via Roma ") {
-			stored[data.DeliveryAddress]++
+		var data struct{ DeliveryAddress, Message string }
+		if err := json.Unmarshal(e.Data, &data); err != nil {
+			t.Fatal(err)
 		}
+		stored[data.DeliveryAddress+data.Message]++
 	}
 	for _, address := range b.done {
 		if stored[address] != 1 {

@@ -211,10 +211,10 @@ const sqlSession = `SET jit = off;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
 
 // sqlNodeSession bounds for how long a node that is frozen, or cut off, can stand in the way of others: its transaction may
-// hold the log's head, for which all who append wait. The server ends a session that is in a transaction and says nothing,
+// hold the log's head, for which all who append wait, and a command is answered within 5 s. The server ends a session that is in a transaction and says nothing,
 // and one whose machine does not answer.
 const sqlNodeSession = sqlSession + `;
-SELECT set_config('idle_in_transaction_session_timeout', '10s', false) WHERE current_setting('idle_in_transaction_session_timeout') = '0';
+SELECT set_config('idle_in_transaction_session_timeout', '3s', false) WHERE current_setting('idle_in_transaction_session_timeout') = '0';
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '25s'`
 
 // keepAlive is the same for a node whose server is gone.

@@ -27,8 +27,8 @@ type front struct {
 	bounds   door.Config
 	node     atomic.Pointer[http.Handler] // nil: there is none yet
 	waiting  atomic.Pointer[string]       // what for
-	draining atomic.Bool // each answer is the last of its connection
-	gone     chan struct{} // closed when nobody is let in any more
+	draining atomic.Bool                  // each answer is the last of its connection
+	gone     chan struct{}                // closed when nobody is let in any more
 
 	mu      sync.Mutex
 	open    map[net.Conn]struct{} // without those that the server was relieved of

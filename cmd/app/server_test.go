@@ -75,6 +75,7 @@ type server struct {
 	url  string     // http://HOST:PORT
 	kill func()     // kill -9; nil in this process
 	stop func()     // orderly; joins it
+	pid  int        // of a process of its own
 	exit func() int // the exit code of a process that has ended; nil in this process
 	said func() string
 	documents
@@ -131,7 +132,7 @@ func startProcess(t *testing.T, s settings) *server {
 	url := said.await(t, done)
 	return &server{
 		url: url, kill: end(os.Kill), stop: end(syscall.SIGTERM), documents: describe(t, url),
-		exit: func() int { return cmd.ProcessState.ExitCode() }, said: said.said,
+		pid: cmd.Process.Pid, exit: func() int { return cmd.ProcessState.ExitCode() }, said: said.said,
 	}
 }
 
