@@ -7,7 +7,7 @@ GOFUMPT     := v0.12.0
 GOVULNCHECK := v1.9.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race test-clients node lint fmt bench scan clean
+.PHONY: help run build test race test-clients node lint fmt bench fuzz scan clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ fmt: $(TOOLS)/gofumpt-$(GOFUMPT) ## format the code
 
 bench: ## measure against the peers, in under 15 minutes; NAME=append runs one, NAME=append,storm two
 	cd bench && $(GO) run . $(if $(NAME),-name '$(NAME)')
+
+fuzz: ## look for inputs that break what is promised of them, FOR=30s each target; NAME=REGEXP runs some
+	GO='$(GO)' .ci/fuzz '$(or $(FOR),30s)' '$(NAME)'
 
 scan: $(TOOLS)/govulncheck-$(GOVULNCHECK) node ## look for known vulnerabilities in what is used; GOVULNDB=URL takes another database
 	@for module in $$(git ls-files '*go.mod' | xargs -n 1 dirname); do \
