@@ -129,6 +129,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		client = address.String()
 	}
 	if !h.takePlace(client) {
+		w.Header().Set("Connection", "close") // it would only wait for a request that does not come
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "too many connections: come back in a moment", http.StatusServiceUnavailable)
 		return

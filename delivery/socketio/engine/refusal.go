@@ -40,6 +40,7 @@ func (s *Server) refuse(w http.ResponseWriter, why *refusal) {
 	switch why.status {
 	case http.StatusServiceUnavailable:
 		header.Set("Retry-After", "1")
+		header.Set("Connection", "close") // there are too many
 	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
 		header.Set("Connection", "close") // the rest of the body is not waited for
 	}
