@@ -220,7 +220,10 @@ func (f *findings) add(rule, format string, args ...any) {
 // blind adds a violation for each rule that looked at nothing: it could not have failed.
 func (f *findings) blind(withoutProgram bool) {
 	for _, name := range Rules() {
-		if f.looked[name] == 0 && !(name == ruleProgram && withoutProgram) {
+		if name == ruleProgram && withoutProgram {
+			continue
+		}
+		if f.looked[name] == 0 {
 			f.add(name, "the rule looked at nothing, so it shows nothing: the run was too short for it, or its users never did what it is about")
 		}
 	}
