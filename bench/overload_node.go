@@ -275,7 +275,7 @@ func (w *wire) ask(n *overloaded, until time.Time) (status int, err error) {
 
 func (w *wire) exchange(until time.Time) (status int, body string, err error) {
 	if w.conn == nil {
-		if w.conn, err = net.DialTimeout("tcp", w.address, time.Until(until)); err != nil {
+		if w.conn, err = (&net.Dialer{Deadline: until}).DialContext(context.Background(), "tcp", w.address); err != nil {
 			return 0, "", err
 		}
 		w.in = bufio.NewReaderSize(w.conn, 2<<10)

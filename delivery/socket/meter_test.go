@@ -55,7 +55,7 @@ func TestFramesWithoutEndEndTheReading(t *testing.T) {
 type dripping struct{ io.Reader }
 
 func (d dripping) Read(p []byte) (int, error) {
-	time.Sleep(time.Second)
+	<-time.After(time.Second)
 	return d.Reader.Read(p[:1])
 }
 

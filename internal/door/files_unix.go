@@ -13,5 +13,5 @@ func files() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
 		return math.MaxInt32
 	}
-	return int(limit.Cur) //nolint:gosec // it is less
+	return int(limit.Cur)
 }
