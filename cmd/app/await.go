@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"database/sql"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -85,6 +87,7 @@ func mayPass(err error) bool {
 		return class("08") || class("53") || class("57P") || refused.Code == "25006"
 	}
 	var network net.Error // a name that is not known is one too
-	return errors.As(err, &network) || slices.ContainsFunc([]error{context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed},
+	return errors.As(err, &network) || slices.ContainsFunc(
+		[]error{context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, sqldriver.ErrBadConn, sql.ErrConnDone},
 		func(passing error) bool { return errors.Is(err, passing) })
 }
