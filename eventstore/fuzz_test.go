@@ -7,6 +7,8 @@ import (
 	"math/big"
 	"reflect"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -151,6 +153,46 @@ func FuzzAnAppendIsStoredAsItIsGivenOrRefusedAlone(f *testing.F) {
 			again, found, err := store.LookupKey(t.Context(), *a.Key)
 			if err != nil || !found || again.LastSeq != log[1].Seq || !reflect.DeepEqual(valueOf(t, again.Answer), valueOf(t, data)) {
 				t.Errorf("the key %+v has %+v, %v, %v", a.Key, again, found, err)
+			}
+		}
+	})
+}
+
+// Whatever an event is, its canonical bytes are one line, and whoever reads them as JSON has the event again: an export
+// can be checked without this program.
+func FuzzALineOfAnExportReadsBackAsTheEvent(f *testing.F) {
+	for _, data := range payloads {
+		f.Add(int64(17), int64(3), "order", "order.placed", int64(1_763_922_600_000_120), []byte(data), []byte(`{"userId": "ann"}`))
+		f.Add(int64(1), int64(1), "a/\"b\\\n", "é\u2028\x7f", int64(-1), []byte(`{}`), []byte(data))
+	}
+	f.Fuzz(func(t *testing.T, seq, version int64, stream, typ string, at int64, data, meta []byte) {
+		e := eventstore.Recorded{
+			Seq: seq, ID: uuid.New(), Stream: eventstore.StreamID{Type: stream, ID: uuid.New()}, Version: version, Type: typ,
+			Data: data, Meta: meta, RecordedAt: time.UnixMicro(at).UTC(),
+		}
+		if year := e.RecordedAt.Year(); !json.Valid(data) || !json.Valid(meta) || !utf8.ValidString(stream+typ) || year < 0 || year > 9999 {
+			return // nothing that is in the log
+		}
+		line := e.AppendCanonical(nil)
+		var read struct {
+			Seq, Version int64
+			ID           uuid.UUID
+			Stream, Type string
+			At           time.Time
+			Data, Meta   json.RawMessage
+		}
+		d := json.NewDecoder(bytes.NewReader(line))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&read); err != nil || d.More() || bytes.ContainsAny(line, "\n\r") {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if read.Seq != seq || read.Version != version || read.ID != e.ID || read.Stream != e.Stream.String() || read.Type != typ || !read.At.Equal(e.RecordedAt) {
+			t.Fatalf("%q is read as %+v", line, read)
+		}
+		for _, pair := range [][2][]byte{{read.Data, data}, {read.Meta, meta}} {
+			var compact bytes.Buffer
+			if err := json.Compact(&compact, pair[1]); err != nil || !bytes.Equal(compact.Bytes(), pair[0]) {
+				t.Fatalf("%q is written as %q", pair[1], pair[0])
 			}
 		}
 	})
