@@ -188,3 +188,22 @@ func TestPatienceEnds(t *testing.T) {
 	c.cfg.Patience = time.Hour
 	c.insist(ended, &user{id: "ann"}, &wish{name: "x", method: http.MethodPost, path: "/x"})
 }
+
+// On a connection that was used before, Go's transport would send a request with an Idempotency-Key again by itself when the
+// connection breaks: an attempt that nobody wrote down.
+func TestNothingIsSentAgainByTheTransport(t *testing.T) {
+	t.Parallel()
+	ann := &user{id: "ann", role: domain.RoleAdmin}
+	for _, body := range []any{nil, map[string]any{"a": 1}} {
+		c, got := nodes(t, 1, "ok", "", "ok")
+		for _, want := range []string{"acknowledged", "unknown acknowledged"} {
+			done := c.insist(t.Context(), ann, &wish{name: "x", method: http.MethodPost, path: "/x", body: body})
+			if o := outcomes(done); o != want {
+				t.Errorf("%s, want %s", o, want)
+			}
+		}
+		if n := len(got()); n != 3 {
+			t.Errorf("%d requests came of 3 attempts", n)
+		}
+	}
+}
