@@ -105,7 +105,7 @@ func (n *overloaded) recovery(ctx context.Context, rate float64, normal time.Dur
 			calm = 0
 		}
 		if calm == good {
-			return rounded(time.Since(began) - good*window), nil
+			return rounded(max(time.Since(began)-good*window, 0)), nil
 		}
 	}
 	return "over " + overloadRecovery.String(), nil

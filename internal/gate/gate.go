@@ -3,29 +3,41 @@
 package gate
 
 import (
+	"container/list"
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
 // ErrFull refuses who can't be let in: as many wait as may, or the wait was too long.
 var ErrFull = errors.New("gate: as much is worked on, and waits, as may be")
 
-// Gate lets in so many at a time. Those who wait are let in in the order in which they came. It is safe for concurrent
-// use. A nil Gate lets everybody in.
+// Gate lets in so many at a time. Those who wait are let in in the order in which they came, as long as the line is short.
+// One that stays long is one that most are refused at: there the newest is let in first, who is answered as if there were
+// no line, and who has waited for long will be refused; in order all would be late. It is safe for concurrent use. A nil Gate lets everybody in.
 type Gate struct {
-	places, line chan struct{}
-	patience     time.Duration
+	line     int
+	patience time.Duration
+
+	mu      sync.Mutex
+	free    int
+	waiting list.List // of chan struct{}, each closed when its owner has a place
 }
 
 // New returns a gate with so many places, at which so many may wait for at most a time.
 func New(places, line int, patience time.Duration) *Gate {
-	return &Gate{places: make(chan struct{}, places), line: make(chan struct{}, line), patience: patience}
+	return &Gate{free: places, line: line, patience: patience}
 }
 
 // Full says that who came now would be refused: a cheap question before anything is done for it.
 func (g *Gate) Full() bool {
-	return g != nil && len(g.line) == cap(g.line) && len(g.places) == cap(g.places)
+	if g == nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.free == 0 && g.waiting.Len() >= g.line
 }
 
 // Place is one within the gate. It belongs to one goroutine. The zero value is outside.
@@ -36,35 +48,58 @@ func (g *Gate) Enter(ctx context.Context) (Place, error) {
 	if g == nil {
 		return Place{}, nil
 	}
-	select {
-	case g.places <- struct{}{}: // it never overtakes: a place that is given back goes to who waits
+	g.mu.Lock()
+	switch {
+	case g.free > 0:
+		g.free--
+		g.mu.Unlock()
 		return Place{g}, nil
-	default:
-	}
-	select {
-	case g.line <- struct{}{}:
-		defer func() { <-g.line }()
-	default:
+	case g.waiting.Len() >= g.line:
+		g.mu.Unlock()
 		return Place{}, ErrFull
 	}
+	turn := make(chan struct{})
+	mine := g.waiting.PushBack(turn)
+	g.mu.Unlock()
 	late := time.NewTimer(g.patience)
 	defer late.Stop()
+	err := ErrFull
 	select {
-	case g.places <- struct{}{}:
+	case <-turn:
 		return Place{g}, nil
 	case <-late.C:
-		return Place{}, ErrFull
 	case <-ctx.Done():
-		return Place{}, ctx.Err()
+		err = ctx.Err()
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-turn: // it came just now
+		return Place{g}, nil
+	default:
+	}
+	g.waiting.Remove(mine)
+	return Place{}, err
 }
 
 // Leave gives the place back. Once is enough; more does no harm.
 func (p *Place) Leave() {
-	if p.gate != nil {
-		<-p.gate.places
-		p.gate = nil
+	g := p.gate
+	if g == nil {
+		return
 	}
+	p.gate = nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	next := g.waiting.Front()
+	if g.waiting.Len() > g.line*3/4 {
+		next = g.waiting.Back()
+	}
+	if next == nil {
+		g.free++
+		return
+	}
+	close(g.waiting.Remove(next).(chan struct{})) //nolint:errcheck,forcetypeassert // nothing else is in there
 }
 
 // Inside says whether there is a place to be given back.

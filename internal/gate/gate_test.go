@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,43 +13,62 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// enter has so many come, one after the other, and returns the order in which they are let in. Each leaves at once.
+func enter(t *testing.T, g *Gate, many int) (order func() []int) {
+	entered := make(chan int, many)
+	for n := range many {
+		go func() {
+			p, err := g.Enter(t.Context())
+			if err != nil {
+				t.Errorf("%d, who waits, is refused: %v", n, err)
+			}
+			entered <- n
+			p.Leave()
+		}()
+		synctest.Wait()
+	}
+	return func() (all []int) {
+		for range many {
+			all = append(all, <-entered)
+		}
+		return all
+	}
+}
+
 func TestSoManyAreInsideAndSoManyWait(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		g := New(1, 2, time.Second)
-		first, err := g.Enter(t.Context())
-		if err != nil || !first.Inside() {
-			t.Fatal(err)
-		}
-		entered := make(chan int, 2)
-		for n := range 2 {
-			go func() {
-				p, err := g.Enter(t.Context())
-				if err != nil {
-					t.Errorf("%d, who waits, is refused: %v", n, err)
+	for name, tc := range map[string]struct {
+		waiting int
+		want    []int
+	}{
+		"a short line is kept in order":      {3, []int{0, 1, 2}},
+		"in a long one the newest are first": {4, []int{3, 0, 1, 2}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := New(1, 4, time.Second)
+			first, err := g.Enter(t.Context())
+			if err != nil || !first.Inside() {
+				t.Fatal(err)
+			}
+			order := enter(t, g, tc.waiting)
+			if full := tc.waiting == 4; g.Full() != full {
+				t.Errorf("%s: it says of being full: %t", name, !full)
+			} else if began := time.Now(); full {
+				if _, err := g.Enter(t.Context()); !errors.Is(err, ErrFull) || time.Since(began) > 0 {
+					t.Errorf("%s: one too many: %v after %s", name, err, time.Since(began))
 				}
-				entered <- n
-				p.Leave()
-			}()
+			}
+			first.Leave()
+			first.Leave() // does no harm
+			if got := order(); !slices.Equal(got, tc.want) {
+				t.Errorf("%s: they came in as %v", name, got)
+			}
 			synctest.Wait()
-		}
-		if !g.Full() {
-			t.Error("it does not say that it is full")
-		}
-		began := time.Now()
-		if _, err := g.Enter(t.Context()); !errors.Is(err, ErrFull) || time.Since(began) > 0 {
-			t.Errorf("one too many: %v after %s", err, time.Since(began))
-		}
-		first.Leave()
-		first.Leave() // does no harm
-		if a, b := <-entered, <-entered; a != 0 || b != 1 {
-			t.Errorf("they came in as %d, %d", a, b)
-		}
-		synctest.Wait()
-		if g.Full() || len(g.places) != 0 || len(g.line) != 0 {
-			t.Errorf("places %d, line %d are not given back", len(g.places), len(g.line))
-		}
-	})
+			if g.Full() || g.free != 1 || g.waiting.Len() != 0 {
+				t.Errorf("%s: %d places are free, %d wait", name, g.free, g.waiting.Len())
+			}
+		})
+	}
 }
 
 func TestNobodyWaitsForLong(t *testing.T) {
