@@ -31,7 +31,7 @@ func Build(ctx context.Context, module, dir string, patches []Patch) (string, er
 		return "", err
 	}
 	path := filepath.Join(dir, "app")
-	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", path, "./cmd/app")
+	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", path, "./cmd/app") //nolint:gosec // our own paths
 	cmd.Dir = module
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w: %s", err, bytes.TrimSpace(out))

@@ -54,7 +54,7 @@ func TestAClockKeepsHowFarItIsOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := time.Duration(binary.NativeEndian.Uint64(content)); got != offset { //nolint:gosec // its bits
+		if got := time.Duration(binary.NativeEndian.Uint64(content)); got != offset {
 			t.Errorf("it is off by %v, want %v", got, offset)
 		}
 	}

@@ -13,7 +13,7 @@ func startup() []byte {
 }
 
 func message(kind byte, body string) []byte {
-	m := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4)) //nolint:gosec // short
+	m := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4))
 	return append(m, body...)
 }
 

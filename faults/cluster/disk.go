@@ -59,7 +59,7 @@ func (d *disk) fill() (err error) {
 		if room == 0 {
 			return nil
 		}
-		switch err := unix.Fallocate(int(f.Fd()), 0, size, room); { //nolint:gosec // a file's number
+		switch err := unix.Fallocate(int(f.Fd()), 0, size, room); {
 		case errors.Is(err, unix.ENOSPC): // PostgreSQL was faster
 			return nil
 		case err != nil:

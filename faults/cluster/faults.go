@@ -111,8 +111,10 @@ func (c *Cluster) FillDisk() error { return c.disk.fill() }
 // FreeDisk gives it back.
 func (c *Cluster) FreeDisk() error { return c.disk.free() }
 
-// ExhaustConnections takes all of the database's connections, also those that the nodes have.
-func (c *Cluster) ExhaustConnections(ctx context.Context) error { return c.postgres.exhaust(ctx) }
+// ExhaustConnections takes the database's connections, also those that the nodes have, and says how many it has.
+func (c *Cluster) ExhaustConnections(ctx context.Context) (int, error) {
+	return c.postgres.exhaust(ctx)
+}
 
 // ReleaseConnections gives them back.
 func (c *Cluster) ReleaseConnections(ctx context.Context) { c.postgres.release(ctx) }

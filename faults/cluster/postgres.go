@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -29,6 +28,7 @@ const (
 	orderlyAtMost = 30 * time.Second
 	readyAtMost   = 2 * time.Minute
 	tryEvery      = 50 * time.Millisecond
+	exhaustAtMost = 3 * time.Second
 )
 
 // postgres is a PostgreSQL of our own, which may be treated in every way.
@@ -234,31 +234,23 @@ func (p *postgres) terminate(ctx context.Context, where string) (n int, err erro
 	return n, err
 }
 
-// exhaust takes all connections, also those that the nodes have, until release is called.
-func (p *postgres) exhaust(ctx context.Context) error {
-	for range 3 { // the nodes take some of what becomes free
-		if _, err := p.terminate(ctx, "application_name <> 'faults'"); err != nil {
-			return err
-		}
-		if err := p.occupy(ctx); err != nil {
-			return err
-		}
+// exhaust takes all connections, also those that the nodes have, until release is called. It tries for a moment: the nodes
+// take some of what becomes free.
+func (p *postgres) exhaust(ctx context.Context) (taken int, err error) {
+	if _, err := p.terminate(ctx, "application_name <> 'faults'"); err != nil {
+		return 0, err
 	}
-	return nil
-}
-
-func (p *postgres) occupy(ctx context.Context) error {
-	for {
+	ctx, cancel := context.WithTimeout(ctx, exhaustAtMost)
+	defer cancel()
+	for ctx.Err() == nil {
 		conn, err := p.connect(ctx, role, database)
-		switch {
-		case err == nil:
-			p.held = append(p.held, conn)
-		case strings.Contains(err.Error(), "53300"): // too_many_connections
-			return nil
-		default:
-			return err
+		if err != nil { // there is none left, or it is too busy with the nodes
+			_ = wait(ctx, tryEvery)
+			continue
 		}
+		p.held = append(p.held, conn)
 	}
+	return len(p.held), nil
 }
 
 func (p *postgres) release(ctx context.Context) {

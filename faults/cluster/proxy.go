@@ -11,7 +11,7 @@ import (
 	"sync"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus" //nolint:depguard // toxiproxy counts with it
 	"github.com/rs/zerolog"
 )
 
@@ -101,8 +101,8 @@ func freeAddress() (string, error) {
 	var err error
 	for range 100 {
 		var l net.Listener
-		address := fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(20000)) //nolint:gosec // no secret
-		if l, err = net.Listen("tcp", address); err == nil {           //nolint:noctx // at once
+		address := fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(20000))
+		if l, err = net.Listen("tcp", address); err == nil { //nolint:noctx // at once
 			return address, l.Close()
 		}
 	}

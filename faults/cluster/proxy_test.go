@@ -15,7 +15,7 @@ import (
 // server answers each connection by what do does with it, until the test ends.
 func server(t *testing.T, do func(net.Conn)) (address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func newTestProxy(t *testing.T, upstream string, postgres bool) *proxy {
 
 func dial(t *testing.T, p *proxy) net.Conn {
 	t.Helper()
-	c, err := net.Dial("tcp", p.address()) //nolint:noctx // at once
+	c, err := net.Dial("tcp", p.address())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestMessagesOfAnySizeGoThroughAsTheyAre(t *testing.T) {
 	for _, size := range []int{0, 100, 70_000, 1_000_000} {
 		body := make([]byte, size)
 		_, _ = rand.Read(body)
-		row := append(binary.BigEndian.AppendUint32([]byte{'d'}, uint32(size+4)), body...) //nolint:gosec // not that large
+		row := append(binary.BigEndian.AppendUint32([]byte{'d'}, uint32(size+4)), body...)
 		if err := comesBack(c, bytes.Repeat(row, 5)); err != nil {
 			t.Errorf("messages of %d bytes: %v", size, err)
 		}
@@ -105,7 +105,7 @@ func TestAWayThatIsCutIsThereAgainWhenItIsMended(t *testing.T) {
 	if err := comesBack(c, []byte("hello")); err == nil {
 		t.Error("a connection outlived the cut")
 	}
-	if c, err := net.Dial("tcp", p.address()); err == nil { //nolint:noctx // at once
+	if c, err := net.Dial("tcp", p.address()); err == nil {
 		_ = c.Close()
 		t.Error("a way that is cut takes connections")
 	}

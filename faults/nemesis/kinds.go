@@ -88,8 +88,11 @@ func kinds() []kind {
 			}, err
 		}},
 		{"connections.exhausted", postgres, s, 3 * s, func(ctx context.Context, c *cluster.Cluster, _ Fault) (func() (string, error), error) {
-			err := c.ExhaustConnections(ctx)
-			return nothing(func() { c.ReleaseConnections(ctx) }), err
+			n, err := c.ExhaustConnections(ctx)
+			return func() (string, error) {
+				c.ReleaseConnections(ctx)
+				return fmt.Sprintf("%d were taken", n), nil
+			}, err
 		}},
 		{"listen.kill", postgres, 0, 0, func(ctx context.Context, c *cluster.Cluster, _ Fault) (func() (string, error), error) {
 			n, err := c.KillListeners(ctx)

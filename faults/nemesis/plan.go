@@ -48,7 +48,7 @@ func Plan(seed uint64, span time.Duration, nodes int, names []string) (plan []Fa
 	if len(names) == 0 {
 		return nil
 	}
-	p := planner{random: rand.New(rand.NewPCG(seed, stream)), nodes: nodes, names: names, most: span / longest} //nolint:gosec // to be repeated
+	p := planner{random: rand.New(rand.NewPCG(seed, stream)), nodes: nodes, names: names, most: span / longest}
 	for at := p.between(time.Second, quietLeast); ; {
 		var round []Fault
 		round = append(round, p.draw(at, nil))
