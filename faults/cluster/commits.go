@@ -56,6 +56,12 @@ func (g *gate) set(at cutAt) (cut int) {
 	return cut
 }
 
+func (g *gate) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cut
+}
+
 // decide says whether the commit that is about to be passed on is one to cut at, and whether the client is cut off at once
 // (else when the server has committed).
 func (g *gate) decide() (at cutAt, atOnce bool) {

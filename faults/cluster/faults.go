@@ -78,6 +78,9 @@ func (c *Cluster) CutBeforeCommits(n int) { c.nodes[n].store.gate.set(beforeComm
 // CutAfterCommits cuts them when the commit has gone to the database and before its answer comes.
 func (c *Cluster) CutAfterCommits(n int) { c.nodes[n].store.gate.set(afterCommit) }
 
+// CommitsCut is at how many commits a node's connections were cut so far.
+func (c *Cluster) CommitsCut(n int) int { return c.nodes[n].store.gate.count() }
+
 // SpareCommits ends both and says how many were cut.
 func (c *Cluster) SpareCommits(n int) (cut int) { return c.nodes[n].store.gate.set(nowhere) }
 

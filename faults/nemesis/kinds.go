@@ -170,10 +170,19 @@ func down(stop func(*cluster.Cluster)) func(context.Context, *cluster.Cluster, F
 	}
 }
 
+// commitAtMost is how much longer a way is broken at whose commits none was cut yet: another fault may hold them all up.
+const commitAtMost = 10 * time.Second
+
 func cut(begin func(*cluster.Cluster, int)) func(context.Context, *cluster.Cluster, Fault) (func() (string, error), error) {
-	return func(_ context.Context, c *cluster.Cluster, f Fault) (func() (string, error), error) {
+	return func(ctx context.Context, c *cluster.Cluster, f Fault) (func() (string, error), error) {
 		begin(c, f.Node)
-		return func() (string, error) { return fmt.Sprintf("at %d commits", c.SpareCommits(f.Node)), nil }, nil
+		return func() (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, commitAtMost)
+			defer cancel()
+			for c.CommitsCut(f.Node) == 0 && wait(ctx, 50*time.Millisecond) == nil {
+			}
+			return fmt.Sprintf("at %d commits", c.SpareCommits(f.Node)), nil
+		}, nil
 	}
 }
 
