@@ -239,6 +239,9 @@ func (a *attempt) putAway(wrong bool) error {
 	if !wrong && a.keep == "" {
 		return os.RemoveAll(a.dir)
 	}
-	fmt.Fprintln(a.out, "faults: logs and what clients saw are in", a.dir)
-	return writeHistory(filepath.Join(a.dir, "history.jsonl"), a.history)
+	fmt.Fprintln(a.out, "faults: logs, what clients saw and a report are in", a.dir)
+	return errors.Join(
+		writeHistory(filepath.Join(a.dir, "history.jsonl"), a.history),
+		os.WriteFile(filepath.Join(a.dir, "report.md"), []byte(a.result.markdown(a)), 0o600),
+	)
 }
