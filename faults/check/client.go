@@ -36,10 +36,10 @@ type watcher struct {
 	live       int64 // how far the log was when it was registered
 	prev       int64 // the last seq it was told of; -1: not known
 	rooms      map[string]*stay
-	leaving    map[string]bool  // rooms that it has asked to leave: they may go on until that is answered
-	skipped    map[string]int64 // places that were left out, by the order: a newer one has to come
-	early      []early          // events of rooms that are not joined yet
-	roomMissed []roomMiss       // events that should have come, unless the client is leaving
+	leaving    map[string]bool // rooms that it has asked to leave: they may go on until that is answered
+	skipped    map[string]skip // places that were left out, by the order: a newer one has to come
+	early      []early         // events of rooms that are not joined yet
+	roomMissed []roomMiss      // events that should have come, unless the client is leaving
 }
 
 // stay is a time in a room.
@@ -52,6 +52,11 @@ type miss struct {
 	at         time.Duration
 	by         int64 // the seq that passed it
 	checkpoint bool  // by checkpoint or caught_up
+}
+
+type skip struct {
+	seq  int64
+	room string // for the sake of which it should have come; empty: of a channel that the client has by its token
 }
 
 type early struct {
@@ -68,7 +73,7 @@ type roomMiss struct {
 func judgeClient(c *history.Client, t *toldRule, answered answers, last int64, f *findings) {
 	w := &watcher{
 		c: c, t: t, answered: answered, f: f, known: -1, base: [3]string{"all", "role:" + c.Role, "user:" + c.User},
-		missed: map[int64]miss{}, rooms: map[string]*stay{}, leaving: map[string]bool{}, skipped: map[string]int64{},
+		missed: map[int64]miss{}, rooms: map[string]*stay{}, leaving: map[string]bool{}, skipped: map[string]skip{},
 	}
 	for i := range c.Log {
 		w.entry(&c.Log[i])
@@ -239,11 +244,17 @@ func (w *watcher) carried(e *history.Entry, t told) {
 	}
 }
 
-// past says that an event is of the past of an order's room, which whoever may join it may see: from before the client
-// was registered, and from before it had the right that it had then.
+// past says that an event is of the past of an order's room, which whoever may join it may see: from before it had the
+// right by which it was let in, when it was registered or joined. Rights are judged by the log, of which what clients are
+// told may be far behind.
 func (w *watcher) past(room string, seq int64) bool {
-	granted := w.t.rights.grantedAfter(room, w.c.User, seq)
-	return strings.HasPrefix(room, "order:") && granted > 0 && granted <= w.live
+	r, s := w.t.rights, w.rooms[room]
+	granted := r.grantedAfter(room, w.c.User, seq)
+	if !strings.HasPrefix(room, "order:") || granted == 0 || s == nil {
+		return false
+	}
+	letIn := !r.has(room, w.c.User, w.c.Role, s.from) && granted == r.grantedAfter(room, w.c.User, s.from)
+	return granted <= w.live || letIn
 }
 
 // advance moves known to a seq, and finds what was passed over. The seq itself has come, unless nothing but a
@@ -272,7 +283,7 @@ func (w *watcher) passBase(i int, seqs []int64, end int64, m miss) {
 	}
 	for ; n < len(seqs) && seqs[n] < end; n++ {
 		if t := w.t.events[seqs[n]]; t.order != "" {
-			w.skipped[t.order] = seqs[n]
+			w.skipped[t.order] = skip{seq: seqs[n]}
 			continue
 		}
 		w.missed[seqs[n]] = m
@@ -297,7 +308,7 @@ func (w *watcher) passRoom(room string, s *stay, end int64, at time.Duration) {
 		switch {
 		case slices.ContainsFunc(w.base[:], func(c string) bool { return slices.Contains(t.channels, c) }): // is looked at there
 		case t.order != "":
-			w.skipped[t.order] = seq
+			w.skipped[t.order] = skip{seq, room}
 		default:
 			w.roomMissed = append(w.roomMissed, roomMiss{room, seq, at})
 		}
@@ -333,10 +344,15 @@ func (w *watcher) position(e *history.Entry) {
 
 // places: of what was left out a newer one has come by now.
 func (w *watcher) places(at time.Duration) {
-	for order, seq := range w.skipped {
-		w.add(ruleMissing, "the place of order %s with seq %d was left out, and by %s no newer one had come", order, seq, at)
+	for order, s := range w.skipped {
+		w.add(ruleMissing, "the place of order %s with seq %d was left out, and by %s no newer one had come", order, s.seq, at)
 	}
 	clear(w.skipped)
+}
+
+// forget drops the places that only rooms carry which the client is not in any more.
+func (w *watcher) forget(gone func(room string) bool) {
+	maps.DeleteFunc(w.skipped, func(_ string, s skip) bool { return s.room != "" && gone(s.room) })
 }
 
 func (w *watcher) joined(e *history.Entry) {
@@ -364,6 +380,7 @@ func (w *watcher) joined(e *history.Entry) {
 // answered.
 func (w *watcher) left(e *history.Entry) {
 	asks := e.Flag && w.rooms[e.Name] != nil
+	w.forget(func(room string) bool { return room == e.Name })
 	delete(w.rooms, e.Name)
 	delete(w.leaving, e.Name)
 	if asks {
@@ -386,6 +403,7 @@ func (w *watcher) closed(at time.Duration) {
 			w.add(ruleForeign, "was told of seq %d (%s) at %s, and is in none of its rooms", x.seq, w.t.events[x.seq], x.at)
 		}
 	}
+	w.forget(func(string) bool { return true })
 	w.roomMissed, w.early = nil, nil
 	clear(w.rooms)
 	clear(w.leaving)
