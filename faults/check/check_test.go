@@ -415,7 +415,9 @@ func TestAPlaceIsNotMissedByWhoLeavesTheRoom(t *testing.T) {
 		r.channels[room], r.channels["all"] = []int64{1}, []int64{2}
 		r.rights.grant(room, "carl", 0)
 		c := &history.Client{User: "carl", Role: "customer", Log: []history.Entry{
-			{Kind: history.Opened}, {Kind: history.Registered, Flag: true}, {Kind: history.Joined, Name: room},
+			{Kind: history.Opened},
+			{Kind: history.Registered, Flag: true},
+			{Kind: history.Joined, Name: room},
 			{Kind: history.Event, Seq: 2, Prev: -1, Name: "business:status:update"},
 		}}
 		if left {
