@@ -130,17 +130,23 @@ func (f *Feed) Committed(position int64) {
 	}
 }
 
-// Run announces to the hubs of all nodes what the feed has reached, until ctx ends; the feed does not wait for that. Nor
+// Run announces to the hubs of all nodes what the feed has reached, until ctx ends and the last of it is announced; the feed
+// does not wait for that. Nor
 // does it belong into the feed's transactions: PostgreSQL lets only one transaction with a notification commit at a time,
 // so that the feed would wait for the appends, and the appends for the feed.
 func (f *Feed) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			select {
+			case <-f.moved:
+				f.announce(context.WithoutCancel(ctx), f.reached.Load())
+			default:
+			}
 			return nil
 		case <-f.moved:
 		}
-		f.announce(ctx, f.reached.Load())
+		f.announce(context.WithoutCancel(ctx), f.reached.Load())
 	}
 }
 
