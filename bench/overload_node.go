@@ -133,18 +133,20 @@ func idOf(body string) (string, error) {
 	return rest[:36], nil
 }
 
-// once asks and wants what is accepted.
+// once asks until it is accepted.
 func (n *overloaded) once(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	w := n.borrow()
 	defer n.giveBack(w)
-	status, err := w.ask(n, time.Now().Add(overloadPatience))
-	if err == nil && status >= 300 {
-		err = fmt.Errorf("a request was answered %d", status)
+	for {
+		status, err := w.ask(n, time.Now().Add(overloadPatience))
+		if err != nil || status < 300 {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
-	return err
 }
 
 func (n *overloaded) borrow() *wire {
