@@ -11,7 +11,7 @@ const (
 	// windows is how many pieces the time after the warm-up is cut into.
 	windows = 12
 	// leastInWindow is how many samples a piece needs, so that some of them are of a quiet moment.
-	leastInWindow = 3
+	leastInWindow = 2
 	// step is the part of what is tolerated that has to be left without the greatest step: what happens once is no leak.
 	step = 0.5
 )
@@ -49,7 +49,7 @@ func (v Verdict) Steady() bool { return v.Judged() && !slices.ContainsFunc(v.Fig
 // String is a line for a report.
 func (v Verdict) String() string {
 	if !v.Judged() {
-		return v.Name + ": watched for too short a time to be judged"
+		return v.Name + ": watched for too short a time, or answered too seldom, to be judged"
 	}
 	var all []string
 	for _, f := range v.Figures {
