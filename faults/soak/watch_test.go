@@ -42,9 +42,9 @@ func serveLeaking(leak string) {
 		switch {
 		case leak == "memory":
 			kept = append(kept, bytes.Clone(garbage[:leakBytes]))
-		case leak == "goroutines" && requests%50 == 0:
+		case leak == "goroutines" && requests%10 == 0:
 			go func() { select {} }()
-		case leak == "files" && requests%50 == 0:
+		case leak == "files" && requests%10 == 0:
 			f, err := os.Open(os.DevNull)
 			if err != nil {
 				panic(err)
