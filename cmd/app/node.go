@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -153,8 +154,7 @@ func (n *node) Run(ctx context.Context) error {
 		"keys":        n.verifier.Run,
 		"event store": n.store.Run,
 		"listener":    n.listener.Run,
-		"projections": n.runner.Run,
-		"feed":        n.feed.Run,
+		"projections": n.project,
 		"retention":   n.retention.Run,
 		"hub":         n.hub.Run,
 		"notary":      n.notary.Run,
@@ -168,6 +168,17 @@ func (n *node) Run(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
+}
+
+// project runs the groups, and announces what the feed has written until the last of them has ended.
+func (n *node) project(ctx context.Context) error {
+	announcing, enough := context.WithCancel(context.WithoutCancel(ctx))
+	defer enough()
+	var g errgroup.Group
+	g.Go(func() error { return n.feed.Run(announcing) })
+	err := n.runner.Run(ctx)
+	enough()
+	return errors.Join(err, g.Wait())
 }
 
 // Shutdown asks all clients to come back to another node, or to this one later, and waits until they have gone. When ctx
@@ -222,6 +233,9 @@ func (n *node) Ready(ctx context.Context) (rest.Readiness, error) {
 		if s, fails := failing[l.Group]; fails {
 			c.Ready = false
 			c.Detail += fmt.Sprintf("; it fails at seq %d, see the log", s.FailedSeq)
+		} else if l.Failures > 0 {
+			// This node may be able to do what that one is not, and is then the one to ask; if not, the lag tells soon.
+			c.Detail += fmt.Sprintf("; it fails on another node at seq %d", l.FailedSeq)
 		}
 		if l.Group == projections.GroupRefunds || l.Group == projections.GroupProofs {
 			// The one may have to wait for the payment provider, the other has the whole log before it when it is new:
