@@ -146,10 +146,11 @@ func (a answer) outcome() history.Outcome {
 	return history.Refused
 }
 
-// passing says that a refusal is of the moment: the same may be done when it is asked for again.
+// passing says that a refusal is of the moment, or of one node: the same may be done when another is asked. A node whose
+// clock was put back takes a token for one of the future.
 func (a answer) passing() bool {
 	switch domain.Code(a.code) {
-	case domain.CodeUnavailable, domain.CodeOverloaded, domain.CodeRateLimited, domain.CodeProviderUnavailable:
+	case domain.CodeUnavailable, domain.CodeOverloaded, domain.CodeRateLimited, domain.CodeProviderUnavailable, domain.CodeUnauthenticated:
 		return true
 	}
 	return false

@@ -124,6 +124,7 @@ func TestHowOftenACommandIsAskedFor(t *testing.T) {
 		"until it is known":                   {[]string{"", "half", "outcome_unknown", "internal", "ok"}, false, 0, "unknown unknown unknown unknown acknowledged"},
 		"until it is refused":                 {[]string{"", "invalid_transition"}, false, 0, "unknown refused"},
 		"again when that may pass":            {[]string{"unavailable", "overloaded", "ok"}, false, 0, "refused refused acknowledged"},
+		"again where the clock may be right":  {[]string{"unauthenticated", "ok"}, false, 0, "refused acknowledged"},
 		"once without a key":                  {[]string{""}, true, 0, "unknown"},
 		"once without a key, what may pass":   {[]string{"unavailable"}, true, 0, "refused"},
 		"again although it was done":          {[]string{"ok", "ok", "ok"}, false, 2, "acknowledged acknowledged acknowledged"},
