@@ -6,11 +6,12 @@ import "github.com/orderlog/orderlog/faults/cluster"
 var ofRules = []Plant{
 	{
 		Name: "refund-twice", Rule: "money",
-		What: "what was given back already is given back again",
+		What: "a refund is given back twice",
 		Patches: []cluster.Patch{{
 			File: "domain/payment/refund.go",
-			Old:  "	if amount <= 0 || amount > p.Refundable() {\n",
-			New:  "	if amount <= 0 {\n		amount = p.Captured\n	}\n	if amount <= 0 {\n",
+			Old:  "	return []domain.Event{Refunded{Of: p.of(), RefundID: cmd.RefundID, Amount: amount, Reason: cmd.Reason}}, nil\n",
+			New: "	refunded := Refunded{Of: p.of(), RefundID: cmd.RefundID, Amount: amount, Reason: cmd.Reason}\n" +
+				"	return []domain.Event{refunded, refunded}, nil\n",
 		}},
 	},
 	{
