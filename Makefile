@@ -7,7 +7,7 @@ GOFUMPT     := v0.12.0
 GOVULNCHECK := v1.9.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race test-clients node lint fmt bench fuzz scan clean
+.PHONY: help run build test race test-clients node lint fmt bench faults faults-plants fuzz scan clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
