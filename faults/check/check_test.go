@@ -132,6 +132,10 @@ var planted = map[string]fault{
 	"a key is ignored": {ruleOnce, func(s *story) {
 		s.event(courierLocated, 3).meta.IdempotencyKey = s.event(courierLocated, 2).meta.IdempotencyKey
 	}},
+	"a repeated command is taken for a new one": {ruleOnce, func(s *story) {
+		c := s.command("payment.webhook", 1)
+		c.Attempts = append(c.Attempts, c.Attempts[0])
+	}},
 	"a later command comes before": {ruleOrder, func(s *story) {
 		first, second := s.command("courier.status", 1).Attempts, s.command("courier.status", 2).Attempts
 		first[0].Began, second[0].Began = second[0].Began, first[0].Began

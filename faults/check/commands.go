@@ -186,6 +186,13 @@ func (r *commandRule) end(w *world) {
 
 func (r *commandRule) judgeOnce(c *history.Command, k kind, s *stored) {
 	r.f.look(ruleOnce)
+	done := false
+	for _, a := range c.Attempts {
+		if done && a.Outcome == history.Acknowledged && !a.Replayed {
+			r.f.add(ruleOnce, "%s was acknowledged, and was answered as if it were new when it was asked for again at %s", words(c), a.Began)
+		}
+		done = done || a.Outcome == history.Acknowledged
+	}
 	if s == nil {
 		return
 	}

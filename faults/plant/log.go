@@ -39,7 +39,7 @@ var ofLog = []Plant{
 		},
 	},
 	{
-		Name: "key-ignored", Rule: "once", Faults: []string{"clients.cut", "node.kill", "commit.after"},
+		Name: "key-ignored", Rule: "once",
 		What: "an Idempotency-Key is not looked at",
 		Patches: []cluster.Patch{{
 			File: "commands/execute.go",
