@@ -68,11 +68,11 @@ var ofDelivery = []Plant{
 	},
 	{
 		Name: "cursor-refused", Rule: "resync",
-		What: "a cursor that is close to the head is taken for one that is ahead of it",
+		What: "a cursor of just now is taken for one that is ahead of it",
 		Patches: []cluster.Patch{{
 			File: "delivery/session/open.go",
 			Old:  "	case lastSeq > b.Head:\n",
-			New:  "	case lastSeq > b.Head-2:\n",
+			New:  "	case lastSeq > b.Head-50:\n",
 		}},
 	},
 }

@@ -48,7 +48,7 @@ var ofLog = []Plant{
 		}},
 	},
 	{
-		Name: "versions-unchecked", Rule: "log",
+		Name: "versions-unchecked", Rule: "log", Faults: []string{"database.slow"},
 		What: "two commands that were decided on the same version of a stream are both stored",
 		Patches: []cluster.Patch{{
 			File: "migrations/0006_append.up.sql",
