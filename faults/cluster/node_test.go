@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +15,7 @@ func newTestNode(t *testing.T, script string) *node {
 	t.Helper()
 	dir := t.TempDir()
 	n := &node{program: filepath.Join(dir, "app"), log: filepath.Join(dir, "log"), environ: []string{"PATH=" + os.Getenv("PATH")}}
-	if err := os.WriteFile(n.program, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil { //nolint:gosec // to be run
+	if err := os.WriteFile(n.program, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.start(); err != nil {
@@ -27,11 +28,12 @@ func newTestNode(t *testing.T, script string) *node {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !holds(); {
-		if time.Now().After(end) {
+	patience, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for !holds() {
+		if wait(patience, 5*time.Millisecond) != nil {
 			t.Fatalf("never: %s", what)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 
