@@ -34,7 +34,7 @@ func TestTheProgramOutlivesBeingOutOfFiles(t *testing.T) {
 	parttest.Eventually(t, "the program is ready", healthy)
 
 	before := limitFiles(t, s.pid, 10) // fewer than it has open
-	waits := s.connect(t) // the kernel has it, and nobody takes it
+	waits := s.connect(t)              // the kernel has it, and nobody takes it
 	_, _ = fmt.Fprint(waits, "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	_ = waits.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 	if n, err := waits.Read(make([]byte, 1)); err == nil {

@@ -36,7 +36,7 @@ func TestClientsThatDripAreLetGoAndOthersAreServed(t *testing.T) {
 		"the headers": "GET /api/v1/business HTTP/1.1\r\nHost: x\r\nX-Drip: ",
 		"the body of a command": "POST /api/v1/products HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + admin +
 			"\r\nContent-Length: 5000\r\n\r\n",
-		"the body of a webhook": "POST /api/v1/payments/webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n",
+		"the body of a webhook":    "POST /api/v1/payments/webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n",
 		"a body that nobody reads": "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n",
 	} {
 		for range clients {

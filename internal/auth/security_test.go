@@ -81,7 +81,7 @@ func TestTheNameOfAKeyIsOnlyAName(t *testing.T) {
 func TestAPublishedKeyIsNoSecret(t *testing.T) {
 	t.Parallel()
 	is := newIssuer(t, map[string]any{"rsa": publicOf(rsaKey()), "ec": publicOf(ecKey())})
-	response, err := is.Client().Get(is.URL) //nolint:noctx // a test's own server
+	response, err := is.Client().Get(is.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestAKeyThatIsWithdrawnEndsItsTokens(t *testing.T) {
 	_, err = v.Verify(t.Context(), signed(t, jwt.SigningMethodRS256, otherRSA(), good(), "kid", "new"))
 	expect(t, err, nil)
 	stop()
-	<-ended
+	expect(t, <-ended, nil)
 }
 
 // No error repeats what was sent: it ends up in answers and logs.

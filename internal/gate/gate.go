@@ -99,7 +99,7 @@ func (p *Place) Leave() {
 		g.free++
 		return
 	}
-	close(g.waiting.Remove(next).(chan struct{})) //nolint:errcheck,forcetypeassert // nothing else is in there
+	close(g.waiting.Remove(next).(chan struct{})) //nolint:forcetypeassert // nothing else is in there
 }
 
 // Inside says whether there is a place to be given back.
