@@ -49,15 +49,6 @@ var ofDelivery = []Plant{
 		},
 	},
 	{
-		Name: "caught-up-early", Rule: "caught up",
-		What: "who comes back has caught up with the node, and not with what anybody was answered",
-		Patches: []cluster.Patch{{
-			File: "delivery/session/open.go",
-			Old:  "			a.Seq, w.Goal = max(now, bounds.Head), bounds.Head",
-			New:  "			a.Seq, w.Goal = max(now, bounds.Head), 0",
-		}},
-	},
-	{
 		Name: "room-without-end", Rule: "rights",
 		What: "who loses the right to a room stays in it",
 		Patches: []cluster.Patch{{

@@ -23,37 +23,12 @@ var ofLog = []Plant{
 		}},
 	},
 	{
-		Name: "tried-again-blindly", Rule: "once", Faults: []string{"commit.after", "database.cut"},
-		What: "a commit whose answer was lost is made again without a look whether it happened, and no key is kept",
-		Patches: []cluster.Patch{
-			{
-				File: "eventstore/recover.go",
-				Old:  "		case err == nil && committed:\n",
-				New:  "		case err == nil && committed && ctx.Err() != nil:\n",
-			},
-			{
-				File: "commands/execute.go",
-				Old:  "	if r.Key == \"\" {\n		return nil, nil",
-				New:  "	if len(r.Key) < 1000 {\n		return nil, nil",
-			},
-		},
-	},
-	{
 		Name: "key-ignored", Rule: "once",
 		What: "an Idempotency-Key is not looked at",
 		Patches: []cluster.Patch{{
 			File: "commands/execute.go",
 			Old:  "	if r.Key == \"\" {\n		return nil, nil",
 			New:  "	if len(r.Key) < 1000 {\n		return nil, nil",
-		}},
-	},
-	{
-		Name: "versions-unchecked", Rule: "log", Faults: []string{"database.slow"},
-		What: "two commands that were decided on the same version of a stream are both stored",
-		Patches: []cluster.Patch{{
-			File: "migrations/0006_append.up.sql",
-			Old:  "        WHERE coalesce(s.version, 0) <> u.version\n",
-			New:  "        WHERE coalesce(s.version, 0) < u.version - 1000\n",
 		}},
 	},
 	{

@@ -24,15 +24,6 @@ var ofRules = []Plant{
 		}},
 	},
 	{
-		Name: "offer-without-end", Rule: "offers",
-		What: "an offer is used once more than it may be",
-		Patches: []cluster.Patch{{
-			File: "domain/offer/discount.go",
-			Old:  "	case o.MaxUses > 0 && all.Uses >= o.MaxUses:\n",
-			New:  "	case o.MaxUses > 0 && all.Uses > o.MaxUses:\n",
-		}},
-	},
-	{
 		Name: "wrong-step", Rule: "steps",
 		What: "an order skips steps when it is asked to",
 		Patches: []cluster.Patch{{
