@@ -88,7 +88,7 @@ func (a *attempt) say(format string, args ...any) {
 func (a *attempt) begin(ctx context.Context) (err error) {
 	a.say("building the program")
 	if a.cluster, err = cluster.Start(ctx, cluster.Config{
-		Module: module, Dir: a.dir, Nodes: a.nodes, Patches: a.plant.Patches, Environ: []string{"LOG_LEVEL=" + a.log},
+		Module: module, Dir: a.dir, Nodes: a.nodes, Span: a.span, Patches: a.plant.Patches, Environ: []string{"LOG_LEVEL=" + a.log},
 	}); err != nil {
 		return err
 	}

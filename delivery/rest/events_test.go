@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -119,6 +120,7 @@ func TestAStreamThatCannotBeginIsRefusedAsOthers(t *testing.T) {
 		"expired":   {domain.Errorf(delivery.CodeTokenExpired, "the token has expired"), 401, "token_expired", ""},
 		"full":      {domain.Errorf(domain.CodeOverloaded, "too many"), 503, "overloaded", ""},
 		"database":  {context.DeadlineExceeded, 503, "unavailable", ""},
+		"given up":  {fmt.Errorf("open: %w", context.Canceled), 503, "unavailable", ""},
 		"fault":     {errSecret, 500, "internal", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -217,10 +217,11 @@ func locationOf(field, method string) string {
 }
 
 // outOfReach says that an error is about the way to the database or about time, and not about the request: connections
-// that fail or break, PostgreSQL shutting down, starting or full, and deadlines.
+// that fail or break, PostgreSQL shutting down, starting or full, deadlines, and work that was given up.
 func outOfReach(err error) bool {
 	var network net.Error
-	if errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+	if errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
 		return true
 	}
 	var postgres interface{ SQLState() string }

@@ -24,8 +24,9 @@ type Config struct {
 	Module  string // the folder of the program's sources
 	Dir     string // for logs and what is built; it stays
 	Nodes   int
-	Patches []Patch  // of the program
-	Environ []string // of the nodes, NAME=VALUE, beside what they need to run
+	Span    time.Duration // how long it will be used, for the size of the database's disk
+	Patches []Patch       // of the program
+	Environ []string      // of the nodes, NAME=VALUE, beside what they need to run
 }
 
 // Cluster is a running one. Its methods may be used concurrently for different nodes and ways.
@@ -60,7 +61,7 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 	if err := os.Chmod(home, 0o711); err != nil { //nolint:gosec // to be passed through
 		return nil, err
 	}
-	if c.disk, err = newDisk(filepath.Join(home, "disk"), account); err != nil {
+	if c.disk, err = newDisk(filepath.Join(home, "disk"), cfg.Span, account); err != nil {
 		return nil, err
 	}
 	if c.postgres, err = newPostgres(ctx, c.disk.folder, filepath.Join(cfg.Dir, "postgres.log"), rand.Text(), account); err != nil {

@@ -7,12 +7,17 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// diskSize bounds the disk that PostgreSQL has for itself.
-const diskSize = 768 << 20
+// smallDisk is room for some minutes of a run, and what a minute more takes at most. It is memory that is taken when the disk
+// is filled.
+const (
+	smallDisk     = 768 << 20
+	diskForMinute = 64 << 20
+)
 
 // disk is a file system of its own in memory, so that it can be full without the machine's being.
 type disk struct {
@@ -21,13 +26,14 @@ type disk struct {
 	why     string // it is not mounted
 }
 
-// newDisk mounts one on a folder, or leaves the folder as it is where that is not allowed.
-func newDisk(folder string, owner *syscall.Credential) (*disk, error) {
+// newDisk mounts one, with room for a run of that length, on a folder, or leaves the folder as it is where that is not allowed.
+func newDisk(folder string, span time.Duration, owner *syscall.Credential) (*disk, error) {
 	d := &disk{folder: folder}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
 	}
-	if err := unix.Mount("orderlog-faults", folder, "tmpfs", unix.MS_NODEV|unix.MS_NOSUID, fmt.Sprintf("size=%d,mode=0700", diskSize)); err != nil {
+	size := smallDisk + int64(span.Minutes()*diskForMinute)
+	if err := unix.Mount("orderlog-faults", folder, "tmpfs", unix.MS_NODEV|unix.MS_NOSUID, fmt.Sprintf("size=%d,mode=0700", size)); err != nil {
 		d.why = fmt.Sprintf("a disk of its own for PostgreSQL could not be mounted: %v", err)
 	} else {
 		d.mounted = true
@@ -55,7 +61,7 @@ func (d *disk) fill() (err error) {
 		if err := unix.Statfs(d.folder, &free); err != nil {
 			return err
 		}
-		room := int64(free.Bavail) * free.Bsize //nolint:gosec // less than diskSize
+		room := int64(free.Bavail) * free.Bsize //nolint:gosec // less than its size
 		if room == 0 {
 			return nil
 		}
