@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"net"
@@ -32,6 +33,8 @@ type conn struct {
 
 	role domain.Role // who registered; the handler's lock guards it
 	code int         // it was closed with, by the writer; 0: it was not
+
+	silence *list.Element // in the handler's list, until something was said; the handler's lock guards it
 
 	mu      sync.Mutex
 	control []outgoing         // what the reader gave, in order
@@ -190,6 +193,8 @@ func (c *conn) writerEnded() {
 // countRegistered says that the connection has registered, in a role, or ended before.
 func (c *conn) countRegistered(role domain.Role) {
 	if c.counted.CompareAndSwap(false, true) {
-		c.h.registered(c, role)
+		c.h.mu.Lock()
+		defer c.h.mu.Unlock()
+		c.h.countRegistered(c, role)
 	}
 }

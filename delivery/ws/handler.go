@@ -12,6 +12,7 @@
 package ws
 
 import (
+	"container/list"
 	"context"
 	"log/slog"
 	"net/http"
@@ -60,6 +61,9 @@ type Config struct {
 	// handshake is answered 503. Defaults 100,000 and 5,000. Of those that have not registered MaxUnregisteredAddress may
 	// be of one address, or of one IPv6 network of 64 bits, so that no client takes the places of all. Default 1,000.
 	MaxConnections, MaxUnregistered, MaxUnregisteredAddress int
+	// ToleratedSilence is how long a client may say nothing before, where too many have not registered, it is sent away with
+	// 4408 for the next one to have its place. Default 2 s.
+	ToleratedSilence time.Duration
 	// MaxMessageBytes bounds a client's message. Default 64 KiB.
 	MaxMessageBytes int
 	// MaxMessages a client may send in RateWindow. Defaults 100 and 10 s.
@@ -82,6 +86,7 @@ func (c Config) withDefaults() Config {
 	byDefault(&c.MaxConnections, 100_000)
 	byDefault(&c.MaxUnregistered, 5_000)
 	byDefault(&c.MaxUnregisteredAddress, 1_000)
+	byDefault(&c.ToleratedSilence, 2*time.Second)
 	byDefault(&c.MaxMessageBytes, 64<<10)
 	byDefault(&c.MaxMessages, 100)
 	byDefault(&c.RateWindow, 10*time.Second)
@@ -104,6 +109,7 @@ type Handler struct {
 	mu      sync.Mutex
 	stats   Stats
 	conns   map[*conn]struct{} // fewer than are open while a handshake is under way
+	silent  list.List          // of silence, the eldest first
 	closing bool
 	running sync.WaitGroup // one a place that is taken
 }
@@ -151,7 +157,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) takePlace(client string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closing || h.stats.Open >= int64(h.cfg.MaxConnections) || h.stats.Unregistered >= int64(h.cfg.MaxUnregistered) || !h.unknown.Take(quota.Address(client)) {
+	if h.closing || h.stats.Open >= int64(h.cfg.MaxConnections) {
+		return false
+	}
+	address := quota.Address(client)
+	if !h.unknown.Take(address) && (!h.makeRoom(address) || !h.unknown.Take(address)) {
+		return false
+	}
+	if h.stats.Unregistered >= int64(h.cfg.MaxUnregistered) && !h.makeRoom("") {
+		h.unknown.Give(address)
 		return false
 	}
 	h.stats.Open++
@@ -165,6 +179,7 @@ func (h *Handler) add(c *conn) {
 	defer h.mu.Unlock()
 	h.stats.Accepted++
 	h.conns[c] = struct{}{}
+	h.keepSilent(c)
 	if h.closing { // Shutdown has not seen it
 		c.expel(goingAway(h.cfg.ReconnectSpread))
 	}

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -11,8 +12,11 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/orderlog/orderlog/delivery"
+	"github.com/orderlog/orderlog/delivery/deliverytest"
 	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
+	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/internal/parttest"
 	"github.com/orderlog/orderlog/internal/proxies"
 )
 
@@ -43,7 +47,7 @@ func TestOneAddressDoesNotTakeThePlacesOfAll(t *testing.T) {
 			t.Parallel()
 			s := serve(t, options{ws: func(c *Config) {
 				c.TrustedProxies = proxies.Trusted{netip.MustParsePrefix("127.0.0.0/8")}
-				c.MaxUnregistered, c.MaxUnregisteredAddress = 50, 20
+				c.MaxUnregistered, c.MaxUnregisteredAddress, c.ToleratedSilence = 50, 20, time.Hour
 			}})
 			if got := s.silent(t, one); got != 20 {
 				t.Fatalf("it has %d connections that have not registered", got)
@@ -57,6 +61,76 @@ func TestOneAddressDoesNotTakeThePlacesOfAll(t *testing.T) {
 			other.expectEvents(0, 1) // who is there is served
 		})
 	}
+}
+
+// Whoever holds all places and says nothing makes room for who has something to say, of the same address too.
+func TestWhoSaysNothingMakesRoom(t *testing.T) {
+	t.Parallel()
+	for name, bound := range map[string]func(*Config){
+		"of its address": func(c *Config) { c.MaxUnregisteredAddress = 2 },
+		"of all":         func(c *Config) { c.MaxUnregistered = 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, options{ws: func(c *Config) {
+				bound(c)
+				c.RegisterTimeout, c.ToleratedSilence = time.Hour, 50*time.Millisecond
+			}})
+			ann := s.dial(t, nil)
+			ann.register("ann", domain.RoleCustomer, "")
+			eldest := s.dial(t, nil)
+			eventually(t, "it is noted before the second", func() bool { return s.handler.Stats().Accepted == 2 })
+			second := s.dial(t, nil)
+			for n, silent := range []*client{eldest, second} {
+				eventually(t, "the next is let in", func() bool {
+					conn, resp, err := websocket.DefaultDialer.DialContext(t.Context(), s.url, nil)
+					if err != nil {
+						return false
+					}
+					_ = resp.Body.Close()
+					t.Cleanup(func() { _ = conn.Close() })
+					return true
+				})
+				silent.expectClose(4408, "register_timeout")
+				if open := s.handler.Stats().Unregistered; open != 2 {
+					t.Errorf("after %d were sent away %d have not registered", n+1, open)
+				}
+			}
+			s.feed.Add("all")
+			ann.expectEvents(0, 1)
+		})
+	}
+}
+
+// heldVerifier judges a token when it is let to.
+type heldVerifier struct {
+	deliverytest.Verifier
+	asked, judge chan struct{}
+}
+
+func (v heldVerifier) Verify(ctx context.Context, token string) (auth.Identity, error) {
+	close(v.asked)
+	<-v.judge
+	return v.Verifier.Verify(ctx, token)
+}
+
+// A crowd that comes back keeps the database busy: those whose registrations take their time are not sent away for it.
+func TestWhoIsBeingRegisteredIsLeftInPeace(t *testing.T) {
+	t.Parallel()
+	v := heldVerifier{asked: make(chan struct{}), judge: make(chan struct{})}
+	s := serve(t, options{
+		ws:      func(c *Config) { c.MaxUnregisteredAddress, c.ToleratedSilence = 1, time.Nanosecond },
+		session: func(c *session.Config) { c.Verifier = v },
+	})
+	ann := s.dial(t, nil)
+	ann.say(`{"event":"register","data":{"token":%q}}`, token("ann", domain.RoleCustomer, time.Hour))
+	parttest.Await(t, "her token to be judged", v.asked)
+	_, resp, err := websocket.DefaultDialer.DialContext(t.Context(), s.url, nil) //nolint:bodyclose // a refusal's is read
+	if err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("the next is answered %v, %v", resp, err)
+	}
+	close(v.judge)
+	ann.expect("registered")
 }
 
 // Who has registered makes room for the next of that address, and so does who was sent away.

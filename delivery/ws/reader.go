@@ -41,6 +41,9 @@ func (r *reader) run() {
 		case text == nil:
 			continue
 		}
+		if r.session == nil {
+			r.h.spoke(r.conn)
+		}
 		r.serve(text)
 		go r.run()
 		r.wakeHere()

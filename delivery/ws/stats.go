@@ -40,18 +40,6 @@ func (cl closing) counted() int {
 
 const closedOddly = -1 // a connection's code until it is counted
 
-// registered makes room for another connection that has not registered yet. Without a role the connection ended
-// before it did.
-func (h *Handler) registered(c *conn, role domain.Role) {
-	h.unknown.Give(quota.Address(c.remoteAddr))
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.stats.Unregistered--
-	if c.role = role; role != "" {
-		h.stats.Roles[role]++
-	}
-}
-
 // giveUp gives a place back whose handshake failed.
 func (h *Handler) giveUp(client string) {
 	h.unknown.Give(quota.Address(client))

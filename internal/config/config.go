@@ -34,7 +34,7 @@ const (
 	DefaultRateLimitUser         = 5_000
 	DefaultRateLimitAddress      = 20_000
 	DefaultMaxUserConnections    = 500
-	DefaultMaxAddressConnections = 10_000
+	DefaultMaxAddressConnections = 16_000
 )
 
 // MinNotificationRetention is the shortest retention accepted. It is low enough to watch a cursor expire; a business

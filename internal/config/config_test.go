@@ -34,7 +34,7 @@ func TestAnEmptyEnvironmentIsEnough(t *testing.T) {
 	want := Config{
 		Host: "127.0.0.1", Port: 5000, DataDir: "./.orderlog", ClientOrigins: []string{"http://localhost:3000"},
 		NotificationRetention: 720 * time.Hour, LogLevel: slog.LevelInfo, BusinessName: "Orderlog Kitchen",
-		RateLimitUser: 5_000, RateLimitAddress: 20_000, MaxRequests: DefaultMaxRequests(), MaxUserConnections: 500, MaxAddressConnections: 10_000,
+		RateLimitUser: 5_000, RateLimitAddress: 20_000, MaxRequests: DefaultMaxRequests(), MaxUserConnections: 500, MaxAddressConnections: 16_000,
 		CheckpointDir: ".orderlog/checkpoints",
 	}
 	if !reflect.DeepEqual(got, want) {
