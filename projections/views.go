@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -109,12 +108,19 @@ func (q OrderQuery) sql(before int64) (string, []any) {
 // Views reads the read models. The int64 beside an answer is the seq up to which it includes every event,
 // and none after. It is safe for concurrent use.
 type Views struct {
-	pool *pgxpool.Pool
-	seen atomic.Int64 // the checkpoint was at least here
+	pool     *pgxpool.Pool
+	position *Position
 }
 
 // NewViews returns a reader of pool's database.
-func NewViews(pool *pgxpool.Pool) *Views { return &Views{pool: pool} }
+func NewViews(pool *pgxpool.Pool) *Views {
+	return &Views{pool: pool, position: NewPosition(func(ctx context.Context) (position int64, err error) {
+		if err = pool.QueryRow(ctx, sqlViewsPosition).Scan(&position); err != nil {
+			err = fmt.Errorf("read the views' checkpoint: %w", err)
+		}
+		return position, err
+	})}
+}
 
 // Business returns the business; before its first event, a closed one.
 func (v *Views) Business(ctx context.Context) (business.Business, int64, error) {
@@ -163,29 +169,7 @@ func (v *Views) Orders(ctx context.Context, q OrderQuery) (List[order.Order], er
 }
 
 // WaitFor returns when the views include every event up to seq, or with ctx's error.
-func (v *Views) WaitFor(ctx context.Context, seq int64) error {
-	for wait := 2 * time.Millisecond; v.seen.Load() < seq; wait = min(2*wait, 50*time.Millisecond) {
-		var position int64
-		if err := v.pool.QueryRow(ctx, sqlViewsPosition).Scan(&position); err != nil {
-			return fmt.Errorf("read the views' checkpoint: %w", err)
-		}
-		v.saw(position)
-		if position >= seq {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
-		}
-	}
-	return nil
-}
-
-func (v *Views) saw(position int64) {
-	for seen := v.seen.Load(); position > seen && !v.seen.CompareAndSwap(seen, position); seen = v.seen.Load() {
-	}
-}
+func (v *Views) WaitFor(ctx context.Context, seq int64) error { return v.position.WaitFor(ctx, seq) }
 
 func one[T any](ctx context.Context, v *Views, into *T, query string, id uuid.UUID) (found bool, seq int64, err error) {
 	var key *int64
@@ -193,7 +177,7 @@ func one[T any](ctx context.Context, v *Views, into *T, query string, id uuid.UU
 	if err := v.pool.QueryRow(ctx, query, id).Scan(&seq, &key, &doc); err != nil {
 		return false, 0, fmt.Errorf("read a view: %w", err)
 	}
-	v.saw(seq)
+	v.position.Saw(seq)
 	if doc == nil {
 		return false, seq, nil
 	}
@@ -240,7 +224,7 @@ func readPage[T any](
 	if err != nil {
 		return page, fmt.Errorf("read a view: %w", err)
 	}
-	v.saw(page.Seq)
+	v.position.Saw(page.Seq)
 	return page, nil
 }
 

@@ -90,7 +90,7 @@ func (l *Log) History(ctx context.Context, q HistoryQuery) (History, error) {
 	if err := row.Scan(&h.Seq, (*[16]byte)(&h.LogID), &seqs); err != nil {
 		return History{}, fmt.Errorf("find the events of order %s: %w", q.OrderID, err)
 	}
-	l.saw(h.Seq)
+	l.position.Saw(h.Seq)
 	if len(seqs) > limit {
 		seqs = seqs[:limit]
 		h.Next = seqs[limit-1]

@@ -16,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,6 +24,7 @@ import (
 
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/eventstore"
+	"github.com/orderlog/orderlog/projections"
 )
 
 // patience is how long a question waits for the audit to reach an event that is in the log already.
@@ -32,33 +32,23 @@ const patience = 2 * time.Second
 
 // Log reads the log for auditors. It is safe for concurrent use.
 type Log struct {
-	pool  *pgxpool.Pool
-	store *eventstore.Store
-	seen  atomic.Int64 // the checkpoint was at least here
+	pool     *pgxpool.Pool
+	store    *eventstore.Store
+	position *projections.Position
 }
 
 // New returns a Log on pool's database. store must be of the same database; it need not run.
-func New(pool *pgxpool.Pool, store *eventstore.Store) *Log { return &Log{pool: pool, store: store} }
+func New(pool *pgxpool.Pool, store *eventstore.Store) *Log {
+	return &Log{pool: pool, store: store, position: projections.NewPosition(func(ctx context.Context) (position int64, err error) {
+		if err = pool.QueryRow(ctx, sqlPosition).Scan(&position); err != nil {
+			err = fmt.Errorf("read the audit's checkpoint: %w", err)
+		}
+		return position, err
+	})}
+}
 
 // WaitFor returns when the audit includes every event up to seq, or with ctx's error.
-func (l *Log) WaitFor(ctx context.Context, seq int64) error {
-	for wait := 2 * time.Millisecond; l.seen.Load() < seq; wait = min(2*wait, 50*time.Millisecond) {
-		var position int64
-		if err := l.pool.QueryRow(ctx, sqlPosition).Scan(&position); err != nil {
-			return fmt.Errorf("read the audit's checkpoint: %w", err)
-		}
-		l.saw(position)
-		if position >= seq {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
-		}
-	}
-	return nil
-}
+func (l *Log) WaitFor(ctx context.Context, seq int64) error { return l.position.WaitFor(ctx, seq) }
 
 // await is WaitFor with a bound, and with a refusal that a client is told.
 func (l *Log) await(ctx context.Context, seq int64) error {
@@ -66,7 +56,7 @@ func (l *Log) await(ctx context.Context, seq int64) error {
 	defer cancel()
 	err := l.WaitFor(limited, seq)
 	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		return behind(seq, l.seen.Load())
+		return behind(seq, l.position.At())
 	}
 	return err
 }
@@ -74,11 +64,6 @@ func (l *Log) await(ctx context.Context, seq int64) error {
 func behind(seq, position int64) error {
 	return domain.Errorf(domain.CodeProjectionBehind, "the audit has come to seq %d and not yet to %d: ask again in a moment", position, seq).
 		With("seq", position)
-}
-
-func (l *Log) saw(position int64) {
-	for seen := l.seen.Load(); position > seen && !l.seen.CompareAndSwap(seen, position); seen = l.seen.Load() {
-	}
 }
 
 // point is a moment: what is at or before its position is in the audit, for good.
@@ -94,7 +79,7 @@ func (l *Log) point(ctx context.Context) (point, error) {
 	if err := l.pool.QueryRow(ctx, sqlPoint).Scan(&p.position, (*[16]byte)(&p.logID), &p.head, &p.now); err != nil {
 		return p, fmt.Errorf("read the audit's checkpoint: %w", err)
 	}
-	l.saw(p.position)
+	l.position.Saw(p.position)
 	return p, nil
 }
 
