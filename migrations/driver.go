@@ -23,13 +23,19 @@ const lockTimeout = "2s"
 // the program, nobody has to repair a schema by hand. The library would commit the number before and mark it as dirty.
 type driver struct {
 	database.Driver
-	version int // of the migration under way
+	version  int  // of the migration under way
+	recorded bool // it is in the database
 }
 
-// SetVersion is called before a migration and, no longer dirty, after it.
+// SetVersion is called before a migration and, no longer dirty, after it. What Run has recorded is not recorded again: the
+// library does so by TRUNCATE, which waits without an end for whoever reads the number, as a backup does, and lets nobody
+// read it meanwhile.
 func (d *driver) SetVersion(version int, dirty bool) error {
-	if dirty {
-		d.version = version
+	switch {
+	case dirty:
+		d.version, d.recorded = version, false
+		return nil
+	case d.recorded && d.version == version:
 		return nil
 	}
 	return d.Driver.SetVersion(version, false)
@@ -51,6 +57,7 @@ func (d *driver) Run(migration io.Reader) error {
 	if errors.As(err, &refused) && refused.Code == "55P03" {
 		return fmt.Errorf("migrate to version %d: %w", d.version, errLocked)
 	}
+	d.recorded = err == nil
 	return err
 }
 

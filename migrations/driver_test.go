@@ -67,6 +67,34 @@ func TestAMigrationBehindALongTransactionStandsInNobodysWay(t *testing.T) {
 	}
 }
 
+// A backup reads the schema's number and keeps it for as long as it takes. The migration, which records its own, is tried
+// again, waits for nobody when it has happened, and keeps nobody from reading.
+func TestAMigrationBehindABackupStandsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Empty(t)
+	pool := pgtest.Pool(t, url)
+	first, second := `CREATE TABLE one (n int)`, `CREATE TABLE two (n int)`
+	if err := migrations.UpTo(t.Context(), url, files(first), nil); err != nil {
+		t.Fatal(err)
+	}
+	backup, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = backup.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := backup.Exec(t.Context(), `LOCK TABLE schema_migrations IN ACCESS SHARE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- migrations.UpTo(t.Context(), url, files(first, second), func(string) {}) }()
+	if err := parttest.Await(t, "the migration", done); err != nil {
+		t.Error(err)
+	}
+	if got := text(t, pool, `SELECT version || ' ' || dirty FROM schema_migrations`); got != "2 false" {
+		t.Errorf("afterwards it is at %s", got)
+	}
+}
+
 func TestWhoWaitsToMigrateIsToldToStop(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Empty(t)
