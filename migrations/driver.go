@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -38,7 +37,7 @@ func (d *driver) SetVersion(version int, dirty bool) error {
 	case d.recorded && d.version == version:
 		return nil
 	}
-	return d.Driver.SetVersion(version, false)
+	return inWords(d.Driver.SetVersion(version, false))
 }
 
 // Run carries out a migration. PostgreSQL takes statements that are sent as one text for one transaction.
@@ -61,16 +60,14 @@ func (d *driver) Run(migration io.Reader) error {
 	return err
 }
 
-// inWords makes an error of one that the library made, which shows the whole text of the migration and hides its cause.
-func inWords(err error) error {
-	var ours database.Error
-	var p *database.Error
-	switch {
-	case errors.As(err, &ours):
-	case errors.As(err, &p):
-		ours = *p
-	default:
-		return err
-	}
-	return fmt.Errorf("%s: %w", strings.TrimPrefix(ours.Err+", line "+fmt.Sprint(ours.Line), ", "), ours.OrigErr)
+// Lock waits for who migrates by the library alone.
+func (d *driver) Lock() error { return inWords(d.Driver.Lock()) }
+
+// Unlock lets the next one migrate.
+func (d *driver) Unlock() error { return inWords(d.Driver.Unlock()) }
+
+// Version is where the database stands.
+func (d *driver) Version() (version int, dirty bool, err error) {
+	version, dirty, err = d.Driver.Version()
+	return version, dirty, inWords(err)
 }

@@ -134,7 +134,7 @@ func upOnce(ctx context.Context, databaseURL string) error {
 			err = nil
 		}
 	}
-	return revealed(errors.Join(err, closed(m)))
+	return errors.Join(err, closed(m))
 }
 
 // ReadStatus tells where the database at databaseURL stands, changing nothing but the version table.
@@ -144,7 +144,7 @@ func ReadStatus(databaseURL string) (Status, error) {
 		return Status{}, err
 	}
 	status, err := read(m)
-	return status, revealed(errors.Join(err, closed(m)))
+	return status, errors.Join(err, closed(m))
 }
 
 // mayMigrate refuses a role that has no more than app migrate grant gives. Half a migration would be worse than none.
