@@ -8,6 +8,9 @@ import (
 	"slices"
 )
 
+// AloneKey is the lock of whoever migrates.
+const AloneKey int64 = aloneKey
+
 // To brings a database up or down to a version.
 func To(databaseURL string, version uint) error {
 	m, err := open(databaseURL, FS)

@@ -21,6 +21,7 @@ import (
 	_ "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // FS holds the SQL files.
@@ -56,6 +57,10 @@ func Up(ctx context.Context, databaseURL string) error {
 
 // UpTelling is Up, and says what it waits for each time it begins to.
 func UpTelling(ctx context.Context, databaseURL string, tell func(why string)) error {
+	// Whoever holds the lock of those who migrate keeps nobody who has nothing to migrate.
+	if done, err := isNewest(ctx, databaseURL); done || err != nil {
+		return err
+	}
 	return patiently(ctx, databaseURL, tell, func() error { return upOnce(ctx, databaseURL) })
 }
 
@@ -86,10 +91,27 @@ const (
 // end.
 const aloneKey = 0x6f726465726c6f67 // "orderlog"
 
-func alone(ctx context.Context, databaseURL string, tell func(string), migrate func() error) error {
+// sqlNoticed makes the server notice within 25 s that the machine of whoever migrates has vanished, and let go of its locks,
+// for which all that start wait. By itself it may take two hours.
+const sqlNoticed = `SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '25s'`
+
+func connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
 	conn, err := pgx.Connect(ctx, databaseURL)
+	if err == nil {
+		if _, err = conn.Exec(ctx, sqlNoticed); err != nil {
+			_ = conn.Close(context.WithoutCancel(ctx))
+		}
+	}
 	if err != nil {
-		return fmt.Errorf("connect to migrate the database: %w", err)
+		return nil, fmt.Errorf("connect to migrate the database: %w", err)
+	}
+	return conn, nil
+}
+
+func alone(ctx context.Context, databaseURL string, tell func(string), migrate func() error) error {
+	conn, err := connect(ctx, databaseURL)
+	if err != nil {
+		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) // which lets go of the lock
 	for told := false; ; told = true {
@@ -116,6 +138,30 @@ func wait(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	}
+}
+
+// isNewest looks whether nothing is to be done. What else there may be to say of a schema is for upOnce.
+func isNewest(ctx context.Context, databaseURL string) (bool, error) {
+	want, err := latest()
+	if err != nil {
+		return false, err
+	}
+	conn, err := connect(ctx, databaseURL)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var version uint
+	var dirty bool
+	err = conn.QueryRow(ctx, `SELECT version, dirty FROM schema_migrations`).Scan(&version, &dirty)
+	var refused *pgconn.PgError
+	if errors.Is(err, pgx.ErrNoRows) || (errors.As(err, &refused) && refused.Code == "42P01") { // nobody has migrated yet
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the schema's version: %w", err)
+	}
+	return version == want && !dirty, nil
 }
 
 func upOnce(ctx context.Context, databaseURL string) error {
@@ -149,9 +195,9 @@ func ReadStatus(databaseURL string) (Status, error) {
 
 // mayMigrate refuses a role that has no more than app migrate grant gives. Half a migration would be worse than none.
 func mayMigrate(ctx context.Context, databaseURL string, status Status) error {
-	conn, err := pgx.Connect(ctx, databaseURL)
+	conn, err := connect(ctx, databaseURL)
 	if err != nil {
-		return fmt.Errorf("connect to migrate the database: %w", err)
+		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	var may bool
@@ -213,6 +259,9 @@ func open(databaseURL string, files fs.FS) (*migrate.Migrate, error) {
 	there, err := database.Open(u.String())
 	if err != nil {
 		return nil, fmt.Errorf("connect to migrate the database: %w", inWords(err))
+	}
+	if err := there.Run(strings.NewReader(sqlNoticed)); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to migrate the database: %w", inWords(err)), there.Close())
 	}
 	m, err := migrate.NewWithInstance("iofs", source, "pgx5", &driver{Driver: there})
 	if err != nil {
