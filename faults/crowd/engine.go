@@ -179,9 +179,10 @@ func (e *pollEngine) request(method, payload string) (string, error) {
 	if method == http.MethodPost {
 		atMost = dialTimeout
 	} else {
-		// As socket.io-client does: net/http, like a browser, may send a GET again by itself, and that is seen by it.
+		// As socket.io-client does: net/http, like a browser, may send a GET again by itself, and that is seen by it. A mere
+		// number would be taken for a clock.
 		e.polls++
-		address += "&t=" + strconv.Itoa(e.polls)
+		address += "&t=p" + strconv.Itoa(e.polls)
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, atMost)
 	defer cancel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -19,7 +20,7 @@ type get struct {
 	reply  *reply
 	done   chan struct{} // closed when it has been answered
 	noopBy time.Time     // when it is answered at the latest, because of an upgrade; zero: never
-	stamp  string        // that tells the client's polls apart; empty: it does not give them one
+	stamp  string        // that tells the client's polls apart; empty: nothing does
 
 	answering bool // the client may have the answer already
 	followed  bool // and the next one waits
@@ -29,7 +30,7 @@ type get struct {
 func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	g := &get{kick: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{}), stamp: r.URL.Query().Get("t")}
+	g := &get{kick: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{}), stamp: stampOf(r)}
 	g.reply = newReply(w, s.server.cfg.WriteTimeout)
 	farewell, before, why := s.beginGet(g)
 	for before != nil {
@@ -70,6 +71,17 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 	if closing != "" {
 		s.end(closing)
 	}
+}
+
+// stampOf is what tells a client's polls apart: its t, unless that is a number. Then it is a clock, which says the same for
+// two polls of one moment: socket.io-client-csharp gives whole seconds, and its second poll comes in the same one as the
+// first. What sends a poll of such a client again is not noticed. socket.io-client's own stamps have letters.
+func stampOf(r *http.Request) string {
+	t := r.URL.Query().Get("t")
+	if strings.Trim(t, "0123456789.") == "" {
+		return ""
+	}
+	return t
 }
 
 func lostOf(err error) Reason {

@@ -211,6 +211,21 @@ func TestAPollThatIsSentAgainEndsTheSession(t *testing.T) {
 	}
 }
 
+// Other clients than socket.io-client put a clock there, of seconds or of less, that says nothing about which poll it is.
+func TestPollsOfOneMomentAreNotTakenForOneThatIsSentAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	sid, p := w.open()
+	for _, moment := range []string{"1700000000", "1700000000.125"} {
+		for range 2 {
+			p.send("hello")
+			if status, body := w.poll(sid + "&t=" + moment); status != 200 || body != "4hello" {
+				t.Fatalf("a poll at %s was answered %d %s", moment, status, body)
+			}
+		}
+	}
+}
+
 // brokenWriter is a client that goes while its payload is written.
 type brokenWriter struct {
 	*httptest.ResponseRecorder
