@@ -99,7 +99,7 @@ func TestWhatANodeAsksOfTheOwnersRights(t *testing.T) {
 	for _, sql := range []string{
 		`CREATE TEMP TABLE log_head AS SELECT 1000000000 AS seq`,
 		`CREATE TEMP TABLE notification_floor AS SELECT 1000000000 AS floor`,
-		`CREATE TEMP TABLE events (n int)`,
+		`CREATE TEMP TABLE events (n int)`, `GRANT SELECT ON log_head, notification_floor TO PUBLIC`, // for the owner to fall for
 	} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
@@ -116,6 +116,13 @@ func TestWhatANodeAsksOfTheOwnersRights(t *testing.T) {
 	} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	others, _ := pgtest.Role(t, owners)
+	stranger := pgtest.Pool(t, others)
+	for _, sql := range []string{`SELECT keep_partitions('events', 1000000)`, `SELECT drop_notifications('notification_log_p00000000')`} {
+		if _, err := stranger.Exec(t.Context(), sql); err == nil || !strings.Contains(err.Error(), "permission denied for function") {
+			t.Errorf("by a role that was granted nothing, %s: %v", sql, err)
 		}
 	}
 	const look = `SELECT string_agg(inhrelid::regclass::text, ' ' ORDER BY 1) FROM pg_inherits WHERE inhparent = 'events'::regclass`
