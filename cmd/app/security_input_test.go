@@ -35,7 +35,7 @@ var hostile = []string{
 }
 
 // TestNoFilterReachesBeyondItsCaller puts every hostile value into every parameter of every GET that the server describes,
-// of its path and of its query, as a customer, or as an admin where a customer gets no further: never a failure of the server, never another's order, and the
+// of its path and of its query, as a customer, and as an admin where a customer gets no further: never a failure of the server, never another's order, and the
 // tables are there afterwards.
 func TestNoFilterReachesBeyondItsCaller(t *testing.T) {
 	t.Parallel()
@@ -52,17 +52,18 @@ func TestNoFilterReachesBeyondItsCaller(t *testing.T) {
 			if n, err := strconv.ParseInt(value, 10, 64); o.name == "min_seq" && err == nil && n > 0 {
 				continue // a wait for what is not there, as is promised
 			}
-			token := w.ada
-			if permissions["GET "+o.path].may[theCustomer] != 200 {
-				token = w.admin // else nothing would look at the value
-			}
-			a := w.ask(t, "GET", o.with(value, own), token, "")
-			asked++
-			if a.status >= 500 {
-				t.Errorf("GET %s with %s=%.40q is answered %d %v", o.path, o.name, value, a.status, a.body)
-			}
-			if body := fmt.Sprint(a.body); token == w.ada && (strings.Contains(body, others) || strings.Contains(body, "BOB")) {
-				t.Errorf("GET %s with %s=%.40q shows another's order: %s", o.path, o.name, value, body)
+			for _, token := range []string{w.ada, w.admin} {
+				a := w.ask(t, "GET", o.with(value, own), token, "")
+				asked++
+				if a.status >= 500 {
+					t.Errorf("GET %s with %s=%.40q is answered %d %v", o.path, o.name, value, a.status, a.body)
+				}
+				if body := fmt.Sprint(a.body); token == w.ada && (strings.Contains(body, others) || strings.Contains(body, "BOB")) {
+					t.Errorf("GET %s with %s=%.40q shows another's order: %s", o.path, o.name, value, body)
+				}
+				if a.status != 403 {
+					break // else nothing has looked at the value yet
+				}
 			}
 		}
 	}
