@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/delivery/socketio/namespace"
 	"github.com/orderlog/orderlog/domain"
@@ -31,14 +32,14 @@ var errClosing = errors.New("socketio: the server is going away")
 // connect decides over a client that wants into a namespace.
 //
 // One that may not come in is told by a connect_error, after which socket.io-client does not try again. So one that only
-// cannot come in now, because the database is away, is not told so: it waits a while, and then its connection is closed,
-// after which the client comes back by itself.
+// cannot come in now, because the database is away, there is too much to do, or its user has too many connections, is not
+// told so: it waits a while, and then its connection is closed, after which the client comes back by itself.
 func (h *Handler) connect(ctx context.Context, sock *namespace.Socket, raw json.RawMessage) (namespace.Application, error) {
 	c := h.connOf(sock.Session())
 	if c == nil || c.last() != nil {
 		return nil, errClosing
 	}
-	pause := h.cfg.RetryPause
+	pause, why := h.cfg.RetryPause, domain.CodeUnavailable
 	for {
 		s, err := h.admit(ctx, c, sock, raw)
 		var refusal *namespace.Refusal
@@ -48,17 +49,22 @@ func (h *Handler) connect(ctx context.Context, sock *namespace.Socket, raw json.
 		case errors.As(err, &refusal):
 			h.counters.count(func(s *Stats) { s.Refused[domain.CodeNotFound]++ })
 			return nil, refusal
-		case code != domain.CodeUnavailable && code != domain.CodeInternal && ctx.Err() == nil:
+		case !passes(code) && ctx.Err() == nil:
 			h.counters.count(func(s *Stats) { s.Refused[code]++ })
 			return nil, refuse(err)
+		case ctx.Err() == nil && code != domain.CodeInternal:
+			why = code
 		}
 		if !wait(ctx, pause/2+rand.N(pause)) {
-			h.counters.count(func(s *Stats) { s.Refused[domain.CodeUnavailable]++ })
+			h.counters.count(func(s *Stats) { s.Refused[why]++ })
 			return nil, err
 		}
 		pause *= 2
 	}
 }
+
+// passes says whether what keeps a client out may be over in a moment.
+func passes(code domain.Code) bool { return code == domain.CodeInternal || delivery.OutcomeOf(code).Retry }
 
 func refuse(err error) *namespace.Refusal {
 	f, _ := session.FailureOf(err)

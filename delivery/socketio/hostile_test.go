@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orderlog/orderlog/delivery/session"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/parttest"
 	"github.com/orderlog/orderlog/internal/proxies"
@@ -81,17 +80,4 @@ func TestOneAddressHasSoManyConnectionsWithoutAToken(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestAUserHasSoManySockets(t *testing.T) {
-	t.Parallel()
-	n := newWorld().node(t, options{session: func(c *session.Config) { c.MaxUserConnections = 1 }})
-	asUser := func(user string) *client {
-		return newClient(t, map[string]any{"token": tokenOf(user, domain.RoleCustomer)})
-	}
-	asUser("asha").connect(n)
-	if f := asUser("asha").refused(n); f.Code != domain.CodeRateLimited {
-		t.Errorf("the second is refused with %+v", f)
-	}
-	asUser("ben").connect(n)
 }

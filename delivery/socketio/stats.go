@@ -20,8 +20,8 @@ type Stats struct {
 	Recovered, Resumed, Anew int64
 	// Resyncs are the times that what was missed could not be told, by the reason.
 	Resyncs map[session.ResyncReason]int64
-	// Refused are the clients that were not let into a namespace, by the code. CodeUnavailable is of those that were sent
-	// away to come again, because the database was away.
+	// Refused are the clients that were not let into a namespace, by the code. Those of CodeUnavailable, CodeOverloaded and
+	// CodeRateLimited were sent away to come again.
 	Refused map[domain.Code]int64
 }
 
