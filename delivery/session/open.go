@@ -41,15 +41,16 @@ func (s *Service) Open(ctx context.Context, user auth.Identity, remoteAddr strin
 		return nil, domain.Errorf(domain.CodeRateLimited, "you have %d connections open, as many as a user may have: close one first", s.cfg.MaxUserConnections)
 	}
 	x, err := s.open(ctx, user, start)
-	if err != nil || ctx.Err() != nil {
+	ended := ctx.Err() // once: it may end at any moment
+	if err != nil || ended != nil {
 		s.leave(user.UserID)
 	}
 	switch {
-	case ctx.Err() != nil:
+	case ended != nil:
 		if err == nil {
 			x.sub.Close()
 		}
-		return nil, ctx.Err()
+		return nil, ended
 	case errors.Is(err, errOverloaded):
 		return nil, errOverloaded
 	case err != nil:

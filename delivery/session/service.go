@@ -62,7 +62,7 @@ type Config struct {
 	// MaxUserConnections bounds the sessions of a user, over all transports. Default 500. Less than 0: any number.
 	MaxUserConnections int
 	// MaxWork is how many joins, registrations in rooms and reported places ask the database at a time; those beyond wait
-	// for at most ServeTimeout. Default 16.
+	// for at most four fifths of ServeTimeout. Default 16.
 	MaxWork int
 	// MaxRooms bounds the rooms a session joins. Default 100.
 	MaxRooms int
