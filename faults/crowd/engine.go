@@ -1,6 +1,7 @@
 package crowd
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -171,6 +172,9 @@ func (e *pollEngine) send(packet string) error {
 	if err == nil && answer != "ok" {
 		err = errEngine{fmt.Sprintf("a payload is answered %q", answer)}
 	}
+	if err != nil { // the server may still be at work on it, and takes another one meanwhile for a fault of ours
+		e.end()
+	}
 	return err
 }
 
@@ -214,6 +218,7 @@ func (e *pollEngine) request(method, payload string) (string, error) {
 	case response.StatusCode == http.StatusBadRequest && e.sid != "" && isUnknownSession(body):
 		return "", errGone
 	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
 	return "", e.d.refused(response, nil)
 }
 

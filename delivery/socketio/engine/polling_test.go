@@ -175,6 +175,34 @@ func TestASecondPayloadEndsTheSession(t *testing.T) {
 	}
 }
 
+// What is left of a payload when the session ends for another reason is no fault of the client's.
+func TestAPayloadOfASessionThatHasEndedIsToldSo(t *testing.T) {
+	t.Parallel()
+	inside := make(chan struct{})
+	w := newWorld(t, nil, func(p *peer) {
+		p.receive = func(ctx context.Context, _ engine.Message) error {
+			close(inside)
+			<-ctx.Done() // the session's end
+			return nil
+		}
+	})
+	sid, p := w.open()
+	payload := make(chan answer, 1)
+	go func() {
+		status, body := w.post(sid, "4a\x1e4b")
+		payload <- answer{status, body}
+	}()
+	parttest.Await(t, "the payload", inside)
+	ctx, cancel := context.WithCancel(t.Context())
+	poll := w.waitingPoll(ctx, p)
+	cancel()
+	parttest.Await(t, "the poll", poll)
+	if got := parttest.Await(t, "the payload", payload); got.status != 400 || codeOf(t, got.body) != 1 {
+		t.Errorf("the payload was answered %v", got)
+	}
+	w.ended(p, engine.ReasonLost)
+}
+
 func TestACancelledPollEndsTheSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil, nil)

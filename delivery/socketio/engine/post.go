@@ -112,7 +112,7 @@ func (s *Session) receivePackets(ctx context.Context, p *post, r *http.Request) 
 		switch next.kind {
 		case packetMessage:
 			if !s.receive(ctx, next.message) {
-				return errRequest
+				return s.whyEnded()
 			}
 		case packetPong:
 			s.ponged()

@@ -263,6 +263,16 @@ func (s *Session) receive(ctx context.Context, m Message) bool {
 	return true
 }
 
+// whyEnded is how a request is refused of a session that has ended: the client is told of a fault only if it made one.
+func (s *Session) whyEnded() *refusal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended == ReasonProtocol {
+		return errRequest
+	}
+	return errSession
+}
+
 // goOn lets the client's time run again.
 func (s *Session) goOn() {
 	s.mu.Lock()
