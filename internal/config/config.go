@@ -12,9 +12,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"time"
 
@@ -94,8 +94,19 @@ type Config struct {
 	CheckpointDir string
 }
 
-// DefaultMaxRequests is as many as keep this machine busy: 8 for each of its cores, and at least 16.
-func DefaultMaxRequests() int { return max(8*runtime.GOMAXPROCS(0), 16) }
+// DefaultConnections is how many connections to the database a node has, unless DATABASE_URL says pool_max_conns.
+const DefaultConnections = 16
+
+// DefaultMaxRequests is as many as a node with this DATABASE_URL has connections, and at least [DefaultConnections]. With
+// more, requests would wait for a connection, and before appends and projections, which everybody waits for.
+func DefaultMaxRequests(databaseURL string) int {
+	if u, err := url.Parse(databaseURL); err == nil {
+		if n, err := strconv.Atoi(u.Query().Get("pool_max_conns")); err == nil {
+			return max(n, DefaultConnections)
+		}
+	}
+	return DefaultConnections
+}
 
 // Embedded says whether the program runs its own PostgreSQL.
 func (c Config) Embedded() bool { return c.DatabaseURL == "" }
@@ -159,7 +170,6 @@ func (r *reader) config() Config {
 		BusinessName:          r.businessName(),
 		RateLimitUser:         r.limit("RATE_LIMIT_USER", DefaultRateLimitUser),
 		RateLimitAddress:      r.limit("RATE_LIMIT_ADDRESS", DefaultRateLimitAddress),
-		MaxRequests:           r.count("MAX_REQUESTS", DefaultMaxRequests()),
 		MaxUserConnections:    r.count("MAX_USER_CONNECTIONS", DefaultMaxUserConnections),
 		MaxAddressConnections: r.count("MAX_ADDRESS_CONNECTIONS", DefaultMaxAddressConnections),
 		DrainDelay:            r.drainDelay(),
@@ -167,6 +177,7 @@ func (r *reader) config() Config {
 		AuditKey:              r.auditKey(),
 		AuditPublicKeys:       r.auditPublicKeys(),
 	}
+	c.MaxRequests = r.count("MAX_REQUESTS", DefaultMaxRequests(c.DatabaseURL))
 	c.ClientOrigins = r.origins()
 	c.CheckpointDir = r.text("CHECKPOINT_DIR", filepath.Join(c.DataDir, checkpointFolder))
 	return c

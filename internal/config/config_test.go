@@ -34,7 +34,7 @@ func TestAnEmptyEnvironmentIsEnough(t *testing.T) {
 	want := Config{
 		Host: "127.0.0.1", Port: 5000, DataDir: "./.orderlog", ClientOrigins: []string{"http://localhost:3000"},
 		NotificationRetention: 720 * time.Hour, LogLevel: slog.LevelInfo, BusinessName: "Orderlog Kitchen",
-		RateLimitUser: 5_000, RateLimitAddress: 20_000, MaxRequests: DefaultMaxRequests(), MaxUserConnections: 500, MaxAddressConnections: 16_000,
+		RateLimitUser: 5_000, RateLimitAddress: 20_000, MaxRequests: 16, MaxUserConnections: 500, MaxAddressConnections: 16_000,
 		CheckpointDir: ".orderlog/checkpoints",
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -42,6 +42,17 @@ func TestAnEmptyEnvironmentIsEnough(t *testing.T) {
 	}
 	if !got.Embedded() || got.Addr() != "127.0.0.1:5000" {
 		t.Errorf("embedded %v, address %s", got.Embedded(), got.Addr())
+	}
+}
+
+// Requests that wait for a connection stand before appends and projections.
+func TestAsManyRequestsAsConnectionsAreWorkedOn(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]int{"": 16, "?pool_max_conns=40": 40, "?sslmode=require&pool_max_conns=4": 16, "?pool_max_conns=x": 16} {
+		got, err := Load(env{"DATABASE_URL": "postgres://u@db/orders" + query, "JWT_SECRET": someSecret}.get)
+		if err != nil || got.MaxRequests != want {
+			t.Errorf("%q: %d, want %d (%v)", query, got.MaxRequests, want, err)
+		}
 	}
 }
 
