@@ -39,6 +39,9 @@ func TestThePackagesRunWithoutRights(t *testing.T) {
 			t.Errorf("the service lacks %s", line)
 		}
 	}
+	if slices.Contains(unit, "ProcSubset=pid") { // it hides /proc/sys/net/core/somaxconn
+		t.Error("of those who come at once the kernel keeps 128, however many it may")
+	}
 	file := packaged(t, "Dockerfile")
 	last := slices.IndexFunc(file, func(l string) bool { return l == "FROM scratch" })
 	if last < 0 {
