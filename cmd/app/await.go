@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/orderlog/orderlog/internal/config"
 	"github.com/orderlog/orderlog/migrations"
@@ -38,8 +39,19 @@ func serveDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) (*d
 }
 
 // prepare waits until the database answers and brings its schema up to date. What waiting does not mend is an error at
-// once.
+// once; so is the end of a private PostgreSQL, which nobody will start again.
 func (d *database) prepare(ctx context.Context, front *front, log *slog.Logger) error {
+	g, ctx := errgroup.WithContext(ctx)
+	ctx, done := context.WithCancel(ctx)
+	g.Go(func() error { return d.Run(ctx) })
+	g.Go(func() error {
+		defer done()
+		return d.prepareWaiting(ctx, front, log)
+	})
+	return g.Wait()
+}
+
+func (d *database) prepareWaiting(ctx context.Context, front *front, log *slog.Logger) error {
 	pause, told := firstPause, time.Time{}
 	for {
 		err := d.prepareNow(ctx, front, log)

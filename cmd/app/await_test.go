@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,6 +123,29 @@ func TestASchemaThatTheProgramCannotUseIsNotWaitedFor(t *testing.T) {
 				t.Errorf("ended with %v, want %q", err, tc.says)
 			}
 		})
+	}
+}
+
+// A private PostgreSQL that has ended is started by nobody, and be it that the node still prepares it.
+func TestAPrivateDatabaseThatEndsIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	pg, err := localpg.Start(t.Context(), localpg.Config{Dir: filepath.Join(dataFolder(t), "postgres"), NoSync: true, Settings: map[string]string{"fsync": "off"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stopDatabase(t, pg)
+	if err := syscall.Kill(pg.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		d := &database{url: pg.URL(""), local: pg}
+		ended <- d.prepare(ctx, newFront(nil, slog.New(slog.DiscardHandler)), slog.New(slog.DiscardHandler))
+	}()
+	if err := parttest.Await(t, "it to be given up", ended); err == nil || !strings.Contains(err.Error(), "ended by itself") {
+		t.Errorf("it ended with %v", err)
 	}
 }
 
