@@ -22,7 +22,18 @@ import (
 )
 
 // poolSize is how many connections a node opens at most, unless DATABASE_URL says pool_max_conns.
-const poolSize = 16
+const poolSize = config.DefaultConnections
+
+// nodeConns is how many connections a node with this DATABASE_URL opens at most, the one that listens too.
+func nodeConns(databaseURL string) int {
+	if cfg, err := pgxpool.ParseConfig(databaseURL); err == nil && settlesPool(databaseURL) {
+		return int(cfg.MaxConns) + 1
+	}
+	return poolSize + 1
+}
+
+// settlesPool: an address says how many connections there may be.
+func settlesPool(databaseURL string) bool { return strings.Contains(databaseURL, "pool_max_conns=") }
 
 // toolPoolSize is that of a command that runs beside the nodes.
 const toolPoolSize = 4
@@ -211,10 +222,12 @@ const sqlSession = `SET jit = off;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
 
 // sqlNodeSession bounds for how long a node that is frozen, or cut off, can stand in the way of others: its transaction may
-// hold the log's head, for which all who append wait, and a command is answered within 5 s. The server ends a session that is in a transaction and says nothing,
-// and one whose machine does not answer.
+// hold the log's head, for which all who append wait, and a command is answered within 5 s. The server ends a session that
+// is in a transaction and says nothing, and one whose machine does not answer. A service may come with a bound of a day, and
+// that is none; who has put one into DATABASE_URL has said it to a node.
 const sqlNodeSession = sqlSession + `;
-SELECT set_config('idle_in_transaction_session_timeout', '3s', false) WHERE current_setting('idle_in_transaction_session_timeout') = '0';
+SELECT set_config(name, '3s', false) FROM pg_settings
+WHERE name = 'idle_in_transaction_session_timeout' AND (setting::int = 0 OR setting::int > 3000) AND source <> 'client';
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '25s'`
 
 // keepAlive is the same for a node whose server is gone.
@@ -237,7 +250,7 @@ func (d *database) open(ctx context.Context, session string) (*pgxpool.Pool, err
 	if err != nil {
 		return nil, errDatabaseURL
 	}
-	if !strings.Contains(d.given, "pool_max_conns=") {
+	if !settlesPool(d.given) {
 		cfg.MaxConns = poolSize
 		if d.conns > 0 {
 			cfg.MaxConns = d.conns

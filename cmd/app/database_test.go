@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/orderlog/orderlog/internal/config"
 	"github.com/orderlog/orderlog/internal/pgtest"
 	"github.com/orderlog/orderlog/migrations"
@@ -50,6 +52,50 @@ func TestThePoolIsSettledByTheDatabasesAddress(t *testing.T) {
 		pool.Close()
 		if _, err := migrations.ReadStatus(d.url); err != nil {
 			t.Errorf("%q: %v", tc.query, err)
+		}
+	}
+}
+
+func TestFilesAreLeftForTheDatabasesConnections(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]int{
+		"": poolSize + 1, "postgres://u@h/d": poolSize + 1, "postgres://u@h/d?pool_max_conns=300": 301,
+	} {
+		if got := nodeConns(address); got != want {
+			t.Errorf("%q: %d connections, want %d", address, got, want)
+		}
+	}
+}
+
+// A node that is frozen in a transaction keeps the others waiting for as long as its session lives. What is longer than 3 s
+// came with the server, the database or the role, if nobody said it to the node.
+func TestANodesSessionDoesNotIdleInATransaction(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ database, address, want string }{
+		{"0", "", "3s"},
+		{"'1d'", "", "3s"},
+		{"'4s'", "", "3s"},
+		{"'2s'", "", "2s"},
+		{"'1d'", "&idle_in_transaction_session_timeout=10000", "10s"},
+		{"'1d'", "&options=-c%20idle_in_transaction_session_timeout%3D0", "0"},
+	} {
+		address := pgtest.Database(t)
+		pool := pgtest.Pool(t, address)
+		sql := `ALTER DATABASE ` + pgx.Identifier{pool.Config().ConnConfig.Database}.Sanitize() + ` SET idle_in_transaction_session_timeout = ` + tc.database
+		if _, err := pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+		nodes, err := given(address + tc.address).nodePool(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nodes.Close()
+		var got string
+		if err := nodes.QueryRow(t.Context(), `SHOW idle_in_transaction_session_timeout`).Scan(&got); err != nil {
+			t.Fatal(err)
+		}
+		if got != tc.want {
+			t.Errorf("where the database says %s and the address %q it is %s, want %s", tc.database, tc.address, got, tc.want)
 		}
 	}
 }
