@@ -1,13 +1,14 @@
 // Package door bounds the connections that a server has open: so many in all, as its process may have open files, and so
-// many of one address. What is beyond is answered 503 and closed at once, before anything is read of it, so that accepting
-// never fails for want of a file.
+// many of one address. What is beyond is closed at once, before anything is read of it, so that accepting never fails for
+// want of a file.
+//
+// It is closed without an answer. An EventSource comes back after that, and never after a 503; a balancer asks another node.
 package door
 
 import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/orderlog/orderlog/internal/proxies"
 	"github.com/orderlog/orderlog/internal/quota"
@@ -15,8 +16,11 @@ import (
 
 // Config of a Listener.
 type Config struct {
-	// Most is how many connections there may be. 0: as many as there may be open files, but for some of the process's own.
+	// Most is how many connections there may be. 0: as many as there may be open files, less Beside and some of the
+	// process's own; one at least.
 	Most int
+	// Beside is how many connections the process opens itself, to its database.
+	Beside int
 	// MostAddress is how many of them may be of one address, or of one IPv6 network of 64 bits. Less than 1: any number.
 	MostAddress int
 	// Proxies may have any number: they speak for many.
@@ -35,13 +39,16 @@ type Listener struct {
 // Bound returns a listener whose connections are those of another, within bounds.
 func Bound(inner net.Listener, cfg Config) *Listener {
 	if cfg.Most == 0 {
-		cfg.Most = files() - ownFiles
+		cfg.Most = most(files(), cfg.Beside)
 	}
 	return &Listener{Listener: inner, cfg: cfg, addresses: quota.New(cfg.MostAddress)}
 }
 
-// ownFiles is what the process has open beside its clients: the database's connections, keys, checkpoints and logs.
+// ownFiles is what the process has open beside its clients and the database: keys, checkpoints and logs, and what
+// PostgreSQL's own programs need.
 const ownFiles = 64
+
+func most(files, beside int) int { return max(1, files-ownFiles-beside) }
 
 // Accept waits for the next connection that may be let in.
 func (l *Listener) Accept() (net.Conn, error) {
@@ -59,7 +66,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return c, nil
 		}
 		l.refused.Add(1)
-		turnAway(tcp)
+		_ = tcp.Close()
 	}
 }
 
@@ -89,16 +96,6 @@ func (l *Listener) letIn(c *conn) bool {
 		return false
 	}
 	return true
-}
-
-const refusal = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-
-// turnAway says so, as far as that is possible without waiting.
-func turnAway(c *net.TCPConn) {
-	_ = c.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
-	_, _ = c.Write([]byte(refusal)) // there is room for it in what the kernel keeps
-	_ = c.CloseWrite()
-	_ = c.Close()
 }
 
 // conn gives its place back when it is closed.

@@ -117,6 +117,37 @@ func TestATrustedProxyHasAnyNumber(t *testing.T) {
 	}
 }
 
+func TestFilesAreLeftForTheProcessItself(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ files, beside, want int }{
+		{1024, 0, 1024 - ownFiles},
+		{1024, 300, 724 - ownFiles},
+		{64, 17, 1},
+		{1, 0, 1}, // and none would be any number
+	} {
+		if got := most(tc.files, tc.beside); got != tc.want {
+			t.Errorf("of %d files, with %d connections of its own: %d, want %d", tc.files, tc.beside, got, tc.want)
+		}
+	}
+}
+
+// Whoever is not let in is sent nothing: an EventSource that hears a 503 never comes back.
+func TestWhoIsNotLetInIsToldNothing(t *testing.T) {
+	t.Parallel()
+	_, to := serve(t, Config{Most: 1})
+	if got := status(t, "127.0.0.1", to); got != 200 {
+		t.Fatalf("got %d", got)
+	}
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if text, err := io.ReadAll(c); len(text) > 0 || err != nil {
+		t.Errorf("it is told %q, %v", text, err)
+	}
+}
+
 func TestWithoutABoundThereAreAsManyAsFiles(t *testing.T) {
 	t.Parallel()
 	l := Bound(nil, Config{})
