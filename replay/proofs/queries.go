@@ -2,6 +2,9 @@ package proofs
 
 // The statements of this package. A test prepares each of them against the migrated schema.
 const (
+	// What is compared takes as long as the log is long, and is read by other connections too. The transaction locks nothing.
+	sqlUnhurried = `SET LOCAL idle_in_transaction_session_timeout = 0`
+
 	sqlNewestTiles = `
 SELECT l.level, t.n, t.hashes FROM generate_series(0, 10) AS l(level)
 CROSS JOIN LATERAL (SELECT n, hashes FROM merkle_tiles WHERE level = l.level ORDER BY n DESC LIMIT 1) t

@@ -67,6 +67,9 @@ func (x *examination) verify(ctx context.Context, dir directory) error {
 		}
 	}
 	return pgx.BeginTxFunc(ctx, x.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, sqlUnhurried); err != nil {
+			return err
+		}
 		return x.verifyEnd(ctx, tx)
 	})
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/parttest"
+	"github.com/orderlog/orderlog/internal/pgtest"
 	"github.com/orderlog/orderlog/replay/proofs"
 )
 
@@ -84,6 +86,20 @@ func TestAGoodLogVerifiesWhileItGrows(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 		before = r.Head
+	}
+}
+
+// The server may end a session that is in a transaction and says nothing, and a node asks it to after 3 s. A verification
+// is at other things than its transaction for as long as they take.
+func TestAVerificationMayTakeItsTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(t, 20)
+	w.project(t, 10)
+	w.pool = pgtest.Pool(t, w.url+"&idle_in_transaction_session_timeout=100")
+	r, err := w.notary(t, nil).Verify(t.Context(), func(int64, int64) { time.Sleep(300 * time.Millisecond) })
+	if err != nil || len(r.Problems) > 0 {
+		t.Errorf("%v; problems %v", err, r.Problems)
 	}
 }
 
