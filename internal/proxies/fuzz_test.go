@@ -25,7 +25,7 @@ func FuzzAClientIsWhoTheLastTrustedProxySaw(f *testing.F) {
 		got := trusted.Client(r)
 		want := peer(r)
 		hops := strings.Split(first+","+second, ",")
-		for i := len(hops) - 1; i >= 0 && trusted.has(want); i-- {
+		for i := len(hops) - 1; i >= 0 && trusted.Include(want); i-- {
 			hop, ok := parseHop(strings.TrimSpace(hops[i]))
 			if !ok {
 				break
@@ -38,7 +38,7 @@ func FuzzAClientIsWhoTheLastTrustedProxySaw(f *testing.F) {
 		if got.Zone() != "" || got.Is4In6() {
 			t.Fatalf("%s is one of several ways to write an address", got)
 		}
-		if !trusted.has(peer(r)) && got != peer(r) {
+		if !trusted.Include(peer(r)) && got != peer(r) {
 			t.Fatalf("%q, whom nobody trusts, is believed to be %s", connection, got)
 		}
 	})
@@ -59,7 +59,7 @@ func FuzzProxiesAreReadAsTheyAreWritten(f *testing.F) {
 			if !network.IsValid() || network != network.Masked() || network.Addr().Is4In6() {
 				t.Fatalf("%q names %s", list, network)
 			}
-			if first := network.Addr(); !trusted.has(first) || first != netip.MustParseAddr(first.String()) {
+			if first := network.Addr(); !trusted.Include(first) || first != netip.MustParseAddr(first.String()) {
 				t.Fatalf("%q does not trust %s", list, first)
 			}
 			written = append(written, network.String())

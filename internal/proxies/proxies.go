@@ -41,9 +41,7 @@ func Parse(list string) (Trusted, error) {
 }
 
 // Include says whether an address is one of the proxies.
-func (t Trusted) Include(address netip.Addr) bool { return t.has(address) }
-
-func (t Trusted) has(address netip.Addr) bool {
+func (t Trusted) Include(address netip.Addr) bool {
 	for _, network := range t {
 		if network.Contains(address) {
 			return true
@@ -57,7 +55,7 @@ func (t Trusted) has(address netip.Addr) bool {
 // left is the client's own invention. The zero Addr when the connection has no IP address, as over a Unix socket.
 func (t Trusted) Client(r *http.Request) netip.Addr {
 	client := peer(r)
-	if !t.has(client) {
+	if !t.Include(client) {
 		return client
 	}
 	for hop := range hopsFromTheRight(r.Header.Values("X-Forwarded-For")) {
@@ -66,11 +64,16 @@ func (t Trusted) Client(r *http.Request) netip.Addr {
 			return client // the proxy did not say; its own address is the last that is known to be true
 		}
 		client = address
-		if !t.has(client) {
+		if !t.Include(client) {
 			return client
 		}
 	}
 	return client
+}
+
+// Unknown says whether a request has passed through a proxy that is not one of these, or says so of itself.
+func (t Trusted) Unknown(r *http.Request) bool {
+	return len(r.Header.Values("X-Forwarded-For")) > 0 && !t.Include(peer(r))
 }
 
 // Secure says whether the client's way to the program is encrypted: its connection is, or a trusted proxy says that
@@ -79,7 +82,7 @@ func (t Trusted) Secure(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
 	}
-	if !t.has(peer(r)) {
+	if !t.Include(peer(r)) {
 		return false
 	}
 	values := r.Header.Values("X-Forwarded-Proto")
