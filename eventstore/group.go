@@ -27,6 +27,9 @@ type GroupConfig struct {
 	// handled together, at a fraction of what each would cost alone. Whatever comes after a pause is handled at once.
 	// 0: all is.
 	Gather time.Duration
+	// Elsewhere is how long a handler may be at something else than its transaction, such as at appending. Then the
+	// server ends that: a node that is frozen in it keeps the others from working for the group. 0: 10 s.
+	Elsewhere time.Duration
 	// Tail, if not nil, is shared with the other groups of the process.
 	Tail *Tail
 	// Poll is how long the group waits for a hint before it looks for itself. 0: 1 s.
@@ -91,6 +94,9 @@ type GroupStatus struct {
 func NewGroup(pool *pgxpool.Pool, cfg GroupConfig) *Group {
 	if cfg.Segment == 0 {
 		cfg.Segment = 500
+	}
+	if cfg.Elsewhere == 0 {
+		cfg.Elsewhere = 10 * time.Second
 	}
 	if cfg.Poll == 0 {
 		cfg.Poll = time.Second

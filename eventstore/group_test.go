@@ -147,6 +147,32 @@ func TestAGroupHandlesTheWholeLogOnce(t *testing.T) {
 	}
 }
 
+// A handler that appends, or asks somebody else, says nothing in its transaction meanwhile.
+func TestAHandlerMayBeElsewhereForAsLongAsItsGroupSays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fill(t, 1)
+	for bound, want := range map[time.Duration]string{0: "10s", 90 * time.Second: "90s"} {
+		cfg := group("feed")
+		if bound > 0 {
+			cfg = group("views")
+			cfg.Elsewhere = bound
+		}
+		told := make(chan string, 1)
+		g := eventstore.NewGroup(w.pool, cfg)
+		stop := w.run(t, g, func(ctx context.Context, tx pgx.Tx, _ []eventstore.Recorded) (err error) {
+			var got string
+			err = tx.QueryRow(ctx, `SHOW idle_in_transaction_session_timeout`).Scan(&got)
+			told <- got
+			return err
+		})
+		if got := <-told; got != want {
+			t.Errorf("%s: the server waits for %s, want %s", bound, got, want)
+		}
+		stop()
+	}
+}
+
 func TestAFailingHandlerLeavesNothingBehindAndIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]func() error{

@@ -51,7 +51,7 @@ func (s *segment) look(ctx context.Context, query string, args []any) (found boo
 	}
 	var q pgx.Batch
 	q.BeginTx(pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
-	q.Queue(sqlBeginSegment)
+	q.Queue(sqlBeginSegment, fmt.Sprintf("%dms", s.group.cfg.Elsewhere.Milliseconds()))
 	expected, of, likely := s.group.expects()
 	if !likely {
 		if err := s.begin(ctx, &q); err != nil {

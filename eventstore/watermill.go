@@ -34,9 +34,9 @@ WITH moved AS (
 	// What a group writes follows from the log, so after a crash of the database its last moments are
 	// derived again; waiting for the disk at each segment would only hold up the appends.
 	//
-	// A handler may be at something else than the database for longer than a session should be idle in a transaction: the
-	// reactions append. A node that is frozen here keeps others from working for the group, and from nothing else.
-	sqlBeginSegment = `SELECT set_config('synchronous_commit', 'off', true), set_config('idle_in_transaction_session_timeout', '10s', true)`
+	// A handler may be at something else than its transaction for longer than a session should be idle in one: $1 is for
+	// how long; see GroupConfig.Elsewhere.
+	sqlBeginSegment = `SELECT set_config('synchronous_commit', 'off', true), set_config('idle_in_transaction_session_timeout', $1, true)`
 )
 
 // beginner begins the transactions of a group, each together with its first statement.

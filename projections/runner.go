@@ -65,6 +65,8 @@ type Group struct {
 	// Gather is how far apart the group's segments begin at least, while events come one after the other; see
 	// [eventstore.GroupConfig]. 0: each is handled at once.
 	Gather time.Duration
+	// Elsewhere is how long the models may be at something else than the transaction; see [eventstore.GroupConfig]. 0: 10 s.
+	Elsewhere time.Duration
 	// Committed, if not nil, is called with the new checkpoint after each segment.
 	Committed func(position int64)
 }
@@ -93,7 +95,7 @@ func NewRunner(pool *pgxpool.Pool, hinter Hinter, log *slog.Logger, groups ...Gr
 	tail, bodies := eventstore.NewTail(), &decoded{}
 	for _, g := range groups {
 		r.groups = append(r.groups, &running{Group: g, decoded: bodies, log: eventstore.NewGroup(pool, eventstore.GroupConfig{
-			Name: g.Name, Gather: g.Gather, Tail: tail, Committed: g.Committed, Logger: log,
+			Name: g.Name, Gather: g.Gather, Elsewhere: g.Elsewhere, Tail: tail, Committed: g.Committed, Logger: log,
 		})})
 	}
 	return r

@@ -35,6 +35,10 @@ import (
 // maxLag is how far a projection may be behind for the node to call itself ready.
 const maxLag = 10 * time.Second
 
+// reactTime is how long a reaction may be at what it does outside of its transaction: it appends for each event of a segment,
+// or asks the payment provider, who may take seconds for each.
+const reactTime = time.Minute
+
 // node is one process's parts and how they hang together; the way of an event is read from top to bottom.
 type node struct {
 	pool      *pgxpool.Pool
@@ -90,8 +94,8 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 			n.listener.Hint(projections.FeedChannel, position)
 		}},
 		projections.ViewsGroup(pool),
-		projections.Group{Name: projections.GroupInbox, Gather: projections.GatherUnawaited, Models: []projections.Model{reactions.Inbox{Log: n.store}}},
-		projections.Group{Name: projections.GroupRefunds, Gather: projections.GatherUnawaited, Models: []projections.Model{reactions.Refunds{Commands: service}}},
+		projections.Group{Name: projections.GroupInbox, Gather: projections.GatherUnawaited, Elsewhere: reactTime, Models: []projections.Model{reactions.Inbox{Log: n.store}}},
+		projections.Group{Name: projections.GroupRefunds, Gather: projections.GatherUnawaited, Elsewhere: reactTime, Models: []projections.Model{reactions.Refunds{Commands: service}}},
 		projections.Group{
 			Name: projections.GroupProofs, Undecoded: true, Gather: projections.GatherUnawaited, Models: []projections.Model{proofs.Tree{}, replay.Index{}},
 			Committed: func(int64) { wake(treeGrown) },
