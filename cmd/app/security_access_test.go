@@ -296,11 +296,14 @@ func TestARefusalSaysNothingOfWhatIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWard(t)
 	o := w.carried(t)
-	for _, path := range []string{
-		"/api/v1/orders/" + o.order, "/api/v1/orders/" + o.order + "/payments", "/api/v1/payments/" + o.payment,
-		"/api/v1/delivery/orders/" + o.order + "/track", "/api/v1/delivery/agents/dave", "/api/v1/audit/orders/" + o.order,
+	for _, asked := range []string{
+		"GET /api/v1/orders/" + o.order, "GET /api/v1/orders/" + o.order + "/payments", "GET /api/v1/payments/" + o.payment,
+		"GET /api/v1/delivery/orders/" + o.order + "/track", "GET /api/v1/delivery/agents/dave", "GET /api/v1/audit/orders/" + o.order,
+		"POST /api/v1/orders/" + o.order + `/payments {"method":"card"}`, "POST /api/v1/orders/" + o.order + `/cancel {"reason":"x"}`,
 	} {
-		a := w.ask(t, "GET", path, w.bob, "")
+		method, path, _ := strings.Cut(asked, " ")
+		path, body, _ := strings.Cut(path, " ")
+		a := w.ask(t, method, path, w.bob, body)
 		refused(t, a, 403, "forbidden")
 		for name := range maps.Keys(a.body) {
 			if !slices.Contains([]string{"type", "title", "status", "code", "detail", "roles"}, name) {

@@ -279,7 +279,7 @@ func TestOddNamesArePlainData(t *testing.T) {
 func TestRequestsThatTwoServersReadInTwoWays(t *testing.T) {
 	t.Parallel()
 	s := openedShop(t)
-	const smuggled = "GET /api/v1/products HTTP/1.1\r\nHost: x\r\n\r\n"
+	const smuggled = "GET /api/v1/products HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 	for _, path := range []string{"/health", "/api/v1/business", "/socket.io/?EIO=4&transport=polling", "/nowhere"} {
 		for name, raw := range map[string]string{
 			"both lengths":          "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
