@@ -27,22 +27,24 @@ type conn struct {
 	waitedAt time.Time // when it last waited for rate; zero: never
 
 	mu       sync.Mutex
-	farewell []byte // what its sockets are told last; nil: nothing yet
-	slowed   int    // how often the client began to be slowed down
-	unknown  bool   // it has shown no token yet
+	farewell []byte       // what its sockets are told last; nil: nothing yet
+	slowed   int          // how often the client began to be slowed down
+	counted  *quota.Quota // by its address, as one of those; nil: not any more
 }
 
 var errTooMany = errors.New("too many connections from your address have shown no token: come back in a moment")
 
-// known says that the client has shown who it is, or is gone.
-func (c *conn) known() {
+// countAs counts the connection, if it is counted still, as one of others: nil when it need not be any more. Where those
+// are as many as may be it stays one of those that it was, and keeps a new one out instead of being sent away itself.
+func (c *conn) countAs(of *quota.Quota) {
+	address := quota.Address(c.remoteAddr)
 	c.mu.Lock()
-	unknown := c.unknown
-	c.unknown = false
-	c.mu.Unlock()
-	if unknown {
-		c.h.unknown.Give(quota.Address(c.remoteAddr))
+	defer c.mu.Unlock()
+	if c.counted == nil || c.counted == of || (of != nil && !of.Take(address)) {
+		return
 	}
+	c.counted.Give(address)
+	c.counted = of
 }
 
 // reasonTokenExpired ends a connection, beside the reasons of the protocols.
@@ -63,7 +65,7 @@ func (h *Handler) accept(r *http.Request, s *engine.Session) (engine.Peer, error
 		return nil, err
 	}
 	c := &conn{
-		Peer: peer, h: h, session: s, remoteAddr: client, unknown: true,
+		Peer: peer, h: h, session: s, remoteAddr: client, counted: h.unknown,
 		rate: session.Window{Limit: h.cfg.MaxMessages, Span: h.cfg.RateWindow},
 	}
 	// Another scheme is somebody else's, such as a proxy's that asks for a password.
@@ -120,7 +122,7 @@ func (c *conn) slowdowns() int {
 // Close is called when the session has ended.
 func (c *conn) Close(reason engine.Reason) {
 	c.Peer.Close(reason)
-	c.known()
+	c.countAs(nil)
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
 	delete(c.h.conns, c.session)

@@ -64,7 +64,9 @@ func (h *Handler) connect(ctx context.Context, sock *namespace.Socket, raw json.
 }
 
 // passes says whether what keeps a client out may be over in a moment.
-func passes(code domain.Code) bool { return code == domain.CodeInternal || delivery.OutcomeOf(code).Retry }
+func passes(code domain.Code) bool {
+	return code == domain.CodeInternal || delivery.OutcomeOf(code).Retry
+}
 
 func refuse(err error) *namespace.Refusal {
 	f, _ := session.FailureOf(err)
@@ -144,7 +146,9 @@ func (h *Handler) open(ctx context.Context, c *conn, sock *namespace.Socket, use
 		recalled = nil
 	}
 	if user.UserID != "" {
-		c.known()
+		c.countAs(nil)
+	} else {
+		c.countAs(h.anonymous)
 	}
 	s := newSocket(c, sock, user, x)
 	if recovered {

@@ -56,9 +56,10 @@ type Config struct {
 
 	// MaxSessions bounds the connections; beyond, the handshake is answered 503. Default 100,000.
 	MaxSessions int
-	// MaxUnknownAddress bounds those of one address, or of one IPv6 network of 64 bits, that have shown no token; beyond,
-	// the handshake is answered 503. Default 1,000.
-	MaxUnknownAddress int
+	// MaxUnknownAddress bounds those of one address, or of one IPv6 network of 64 bits, that no namespace has let in yet;
+	// beyond, the handshake is answered 503. Default 1,000. MaxAnonymousAddress bounds those that were let in without a
+	// token; those beyond count as the former for as long as they last. Default 10,000.
+	MaxUnknownAddress, MaxAnonymousAddress int
 	// MaxNamespaces of a connection. Default 8.
 	MaxNamespaces int
 	// MaxMessageBytes bounds a request and a message of a client. Default 64 KiB.
@@ -80,6 +81,7 @@ func (c Config) withDefaults() Config {
 	byDefault(&c.RoomsTimeout, 5*time.Second)
 	byDefault(&c.RoomsInterval, keepExtra/2)
 	byDefault(&c.MaxUnknownAddress, 1_000)
+	byDefault(&c.MaxAnonymousAddress, 10_000)
 	byDefault(&c.MaxNamespaces, 8)
 	byDefault(&c.MaxMessageBytes, 64<<10)
 	byDefault(&c.MaxMessages, 100)
@@ -99,7 +101,8 @@ type Handler struct {
 	engine     *engine.Server
 	namespaces *namespace.Server
 	counters   counters
-	unknown    *quota.Quota // connections that have shown no token, by address
+	unknown    *quota.Quota // connections that no namespace has let in yet, by address
+	anonymous  *quota.Quota // and those that were let in without a token
 
 	mu      sync.Mutex // taken before a conn's, never after
 	conns   map[*engine.Session]*conn
@@ -112,7 +115,7 @@ const maxWaiting = 16
 // New returns a handler. Shutdown ends what it has started.
 func New(cfg Config) *Handler {
 	h := &Handler{cfg: cfg.withDefaults(), conns: map[*engine.Session]*conn{}, counters: newCounters()}
-	h.unknown = quota.New(h.cfg.MaxUnknownAddress)
+	h.unknown, h.anonymous = quota.New(h.cfg.MaxUnknownAddress), quota.New(h.cfg.MaxAnonymousAddress)
 	h.namespaces = namespace.New(namespace.Config{
 		Connect: h.connect, ConnectTimeout: h.cfg.ConnectTimeout, MaxSockets: h.cfg.MaxNamespaces,
 		MaxBytes: h.cfg.MaxMessageBytes, MaxWaiting: maxWaiting,
