@@ -1,12 +1,9 @@
 package rest
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"maps"
-	"net"
 	"net/http"
 	"reflect"
 	"strings"
@@ -214,22 +211,6 @@ func locationOf(field, method string) string {
 		return "query." + field
 	}
 	return "body." + field
-}
-
-// outOfReach says that an error is about the way to the database or about time, and not about the request: connections
-// that fail or break, PostgreSQL shutting down, starting or full, deadlines, and work that was given up.
-func outOfReach(err error) bool {
-	var network net.Error
-	if errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
-		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
-		return true
-	}
-	var postgres interface{ SQLState() string }
-	if !errors.As(err, &postgres) {
-		return false
-	}
-	state := postgres.SQLState()
-	return strings.HasPrefix(state, "08") || strings.HasPrefix(state, "53") || strings.HasPrefix(state, "57P")
 }
 
 // unauthenticated names the scheme as RFC 6750 asks; the error only when there was a token to find fault with.
