@@ -96,6 +96,7 @@ func (p *starting) openCheckout(ctx context.Context, o order.Order, method payme
 	}
 	limited, cancel := context.WithTimeout(ctx, p.service.opts.ProviderTimeout)
 	defer cancel()
+	defer Aside(ctx)()
 	opened, err := p.service.provider.OpenCheckout(limited, payment.Checkout{
 		PaymentID: p.id, OrderNumber: o.OrderNumber, Amount: o.TotalAmount, Currency: o.Currency, Method: method,
 	})

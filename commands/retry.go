@@ -30,6 +30,10 @@ func (t *tries) turn(ctx context.Context, stream eventstore.StreamID) (taken boo
 	if t.leave != nil || stream == (eventstore.StreamID{}) {
 		return false, nil
 	}
+	if t.turnIfFree(stream); t.leave != nil {
+		return true, nil
+	}
+	defer Aside(ctx)()
 	t.leave, err = t.service.turns.enter(ctx, stream)
 	return err == nil, err
 }

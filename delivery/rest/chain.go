@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderlog/orderlog/commands"
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/gate"
@@ -22,7 +23,7 @@ import (
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	c := newCall(r, s.cfg.TrustedProxies)
-	unlimited := context.WithValue(r.Context(), callKey{}, c)
+	unlimited := commands.WithAside(context.WithValue(r.Context(), callKey{}, c), c.place.Aside)
 	ctx, cancel := context.WithTimeout(unlimited, s.cfg.RequestTimeout)
 	defer cancel()
 	// A client that does not read its answer must not hold the server either. Not every writer has a deadline.

@@ -21,7 +21,8 @@ type Gate struct {
 	patience time.Duration
 
 	mu      sync.Mutex
-	free    int
+	free    int       // fewer than none while more are inside than may be: those who came back
+	aside   int       // have stepped aside
 	waiting list.List // of chan struct{}, each closed when its owner has a place
 }
 
@@ -37,7 +38,7 @@ func (g *Gate) Full() bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.free == 0 && g.waiting.Len() >= g.line
+	return g.free <= 0 && g.waiting.Len() >= g.line
 }
 
 // Place is one within the gate. It belongs to one goroutine. The zero value is outside.
@@ -91,6 +92,15 @@ func (p *Place) Leave() {
 	p.gate = nil
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.giveBack()
+}
+
+// giveBack gives a place to the next who waits. g.mu is held.
+func (g *Gate) giveBack() {
+	if g.free < 0 {
+		g.free++
+		return
+	}
 	next := g.waiting.Front()
 	if g.waiting.Len() > g.line*3/4 {
 		next = g.waiting.Back()
@@ -100,6 +110,35 @@ func (p *Place) Leave() {
 		return
 	}
 	close(g.waiting.Remove(next).(chan struct{})) //nolint:forcetypeassert // nothing else is in there
+}
+
+// maxAside bounds how many step aside at a time. Who comes beyond that keeps its place, so that what they wait for is not
+// waited for by ever more.
+const maxAside = 1024
+
+// Aside gives the place up for as long as its owner waits for something other than its own work, and returns what takes
+// it again and must be called. That neither waits nor fails, because half of the work is done, and others may wait for
+// what its owner has got meanwhile: for a moment more are inside than may be, and nobody else is let in.
+func (p *Place) Aside() (back func()) {
+	g := p.gate
+	if g == nil {
+		return func() {}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.aside >= maxAside {
+		return func() {}
+	}
+	g.aside++
+	g.giveBack()
+	p.gate = nil
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.aside--
+		g.free--
+		p.gate = g
+	}
 }
 
 // Inside says whether there is a place to be given back.

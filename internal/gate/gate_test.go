@@ -98,3 +98,66 @@ func TestWithoutAGateEverybodyIsLetIn(t *testing.T) {
 	}
 	p.Leave()
 }
+
+func TestWhoStepsAsideLetsOthersIn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := New(1, 4, time.Second)
+		enters := func() *Place {
+			t.Helper()
+			p, err := g.Enter(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &p
+		}
+		first := enters()
+		back := first.Aside()
+		if first.Aside()(); first.Inside() {
+			t.Error("who is aside stepped aside once more, and came in")
+		}
+		second := enters()
+		backAgain := second.Aside()
+		third := enters()
+
+		began := time.Now()
+		back() // at once, with the third inside
+		backAgain()
+		if !first.Inside() || !second.Inside() || time.Since(began) > 0 {
+			t.Errorf("back inside: %t, %t, after %s", first.Inside(), second.Inside(), time.Since(began))
+		}
+		order := enter(t, g, 1)
+		third.Leave()
+		first.Leave()
+		synctest.Wait()
+		if g.free != 0 || g.waiting.Len() != 1 {
+			t.Errorf("with one inside %d places are free and %d wait", g.free, g.waiting.Len())
+		}
+		second.Leave()
+		order()
+		synctest.Wait()
+		if g.free != 1 || g.aside != 0 {
+			t.Errorf("in the end %d places are free, %d are aside", g.free, g.aside)
+		}
+	})
+}
+
+func TestSoManyStepAside(t *testing.T) {
+	t.Parallel()
+	g := New(1, 0, 0)
+	for range maxAside {
+		p, err := g.Enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Aside()()
+	}
+	p, err := g.Enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Aside()()
+	if !p.Inside() {
+		t.Error("as many as may be are aside, and one more stepped aside")
+	}
+}
