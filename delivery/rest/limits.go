@@ -86,8 +86,11 @@ func (s *server) checkAddress(w http.ResponseWriter, r *http.Request, c *call) e
 	if r.URL.Path == healthPath || r.URL.Path == readyPath {
 		return nil
 	}
-	return s.limits.address.check(w, r, httprate.CanonicalizeIP(c.remoteAddr), "your address")
+	return s.limits.address.check(w, r, c.address(), "your address")
 }
+
+// address is what a client is counted by.
+func (c *call) address() string { return httprate.CanonicalizeIP(c.remoteAddr) }
 
 // checkUser counts a request for whom its token speaks. The payment provider has none and is counted by its address.
 func (s *server) checkUser(w http.ResponseWriter, r *http.Request, id auth.Identity) error {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/orderlog/orderlog/domain"
@@ -22,8 +23,10 @@ const (
 	linePerPlace = 4
 	linePatience = 500 * time.Millisecond
 
-	// maxBodies bounds the memory of bodies that are being received, or wait to be worked on.
-	maxBodies = 64 << 20
+	// maxBodies bounds the memory of bodies that are being received, or wait to be worked on; maxAddressBodies that of one
+	// address, so that a client that sends many slowly takes the room of nobody else.
+	maxBodies        = 64 << 20
+	maxAddressBodies = maxBodies / 16
 )
 
 func newGate(requests int) *gate.Gate {
@@ -70,7 +73,7 @@ func (s *server) stepOut(c *call) (reenter func(context.Context) error) {
 // forget gives back what a request held.
 func (s *server) forget(c *call) {
 	c.place.Leave()
-	s.bodies.Add(-c.held)
+	s.bodies.add(c.address(), -c.held)
 }
 
 // overloaded is the answer to what can't be taken on. Clients are asked back at different times.
@@ -80,6 +83,31 @@ func overloaded() *Problem {
 }
 
 var errBodies = errors.New("rest: the bodies in memory are as large as they may be")
+
+// bodies is how many bytes of bodies are in memory: in all, and of each address.
+type bodies struct {
+	mu  sync.Mutex
+	all int64
+	of  map[string]int64 // without those that have none
+}
+
+// add counts n more, or fewer, and says whether all are as many as they may be.
+func (b *bodies) add(address string, n int64) (ok bool) {
+	if n == 0 {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.of == nil {
+		b.of = map[string]int64{}
+	}
+	b.all += n
+	b.of[address] += n
+	if b.of[address] == 0 {
+		delete(b.of, address)
+	}
+	return b.all <= maxBodies && b.of[address] <= maxAddressBodies
+}
 
 // metered counts the bytes of a body.
 type metered struct {
@@ -91,7 +119,7 @@ type metered struct {
 func (b metered) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	b.c.held += int64(n)
-	if b.s.bodies.Add(int64(n)) > maxBodies {
+	if !b.s.bodies.add(b.c.address(), int64(n)) {
 		return n, errBodies
 	}
 	return n, err

@@ -13,7 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/orderlog/orderlog/commands"
 	"github.com/orderlog/orderlog/domain/menu"
+	"github.com/orderlog/orderlog/domain/order"
 	"github.com/orderlog/orderlog/projections"
 )
 
@@ -162,10 +164,70 @@ func TestWhoOnlyWaitsKeepsNobodyOut(t *testing.T) {
 	}
 }
 
+// waiter is a world whose orders wait for their turn until they are let go.
+type waiter struct {
+	*world
+	letGo chan struct{}
+}
+
+func (w *waiter) PlaceOrder(ctx context.Context, req commands.Request, cmd commands.PlaceOrder) (commands.Outcome[order.Order], error) {
+	back := commands.Aside(ctx)
+	<-w.letGo
+	back()
+	return w.world.PlaceOrder(ctx, req, cmd)
+}
+
+func TestACommandThatWaitsKeepsNobodyOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &waiter{newWorld(), make(chan struct{})}
+		h := w.handler(t, func(c *Config) { c.Commands, c.MaxRequests, c.AddressLimit, c.UserLimit = w, 1, -1, -1 })
+		var waiting sync.WaitGroup
+		for range 20 {
+			waiting.Go(func() {
+				if got := ask(t, h, "POST", prefix+"/orders", "asha", place); got.status != 201 {
+					t.Errorf("who waited for a turn is answered %d: %s", got.status, got.text)
+				}
+			})
+		}
+		synctest.Wait()
+		if got := ask(t, h, "GET", prefix+"/business", "asha"); got.status != 200 {
+			t.Errorf("got %d: %s", got.status, got.text)
+		}
+		close(w.letGo)
+		waiting.Wait()
+		if got := ask(t, h, "GET", prefix+"/business", "asha"); got.status != 200 {
+			t.Errorf("afterwards: %d: %s", got.status, got.text)
+		}
+	})
+}
+
 func asUser(r *http.Request) *http.Request {
 	r.Header.Set("Authorization", "Bearer asha")
 	r.Header.Set("Content-Type", "application/json")
 	return r
+}
+
+// dripping sends so many large bodies from each of so many addresses, of which the last byte does not come before the
+// client is closed.
+func dripping(h http.Handler, client stuck, bodies, addresses int) (wait func()) {
+	var waiting sync.WaitGroup
+	for i := range bodies * addresses {
+		waiting.Go(func() {
+			body := io.MultiReader(strings.NewReader(strings.Repeat(" ", maxBodyBytes-1)), client)
+			r := asUser(httptest.NewRequest("POST", prefix+"/orders", body))
+			r.RemoteAddr = fmt.Sprintf("198.51.100.%d:4711", i%addresses)
+			h.ServeHTTP(httptest.NewRecorder(), r)
+		})
+	}
+	synctest.Wait()
+	return waiting.Wait
+}
+
+func (b *bodies) held() (all int64, addresses int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all, len(b.of)
 }
 
 func TestTheMemoryOfBodiesIsBounded(t *testing.T) {
@@ -173,17 +235,10 @@ func TestTheMemoryOfBodiesIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, h := busyHandler(t, 4)
 		s, _ := h.(*server)
-		const many = maxBodies / maxBodyBytes
+		const many, addresses = maxBodies / maxBodyBytes, maxBodies / maxAddressBodies
 		client := make(stuck)
-		var waiting sync.WaitGroup
-		for range many {
-			waiting.Go(func() {
-				body := io.MultiReader(strings.NewReader(strings.Repeat(" ", maxBodyBytes-1)), client)
-				h.ServeHTTP(httptest.NewRecorder(), asUser(httptest.NewRequest("POST", prefix+"/orders", body)))
-			})
-		}
-		synctest.Wait()
-		if got := s.bodies.Load(); got < maxBodies-many || got > maxBodies {
+		wait := dripping(h, client, many/addresses, addresses)
+		if got, _ := s.bodies.held(); got < maxBodies-many || got > maxBodies {
 			t.Errorf("%d bytes are counted", got)
 		}
 		refused(t, ask(t, h, "POST", prefix+"/orders", "asha", strings.Repeat(" ", 2*many)), 503, "overloaded")
@@ -191,13 +246,30 @@ func TestTheMemoryOfBodiesIsBounded(t *testing.T) {
 			t.Errorf("who sends no body is answered %d", got.status)
 		}
 		close(client)
-		waiting.Wait()
-		if got := s.bodies.Load(); got != 0 {
-			t.Errorf("%d bytes are still counted", got)
+		wait()
+		if got, addresses := s.bodies.held(); got != 0 || addresses != 0 {
+			t.Errorf("%d bytes of %d addresses are still counted", got, addresses)
 		}
 		if got := ask(t, h, "POST", prefix+"/orders", "asha", place); got.status != 201 {
 			t.Errorf("afterwards: %d", got.status)
 		}
+		close(b.letGo)
+	})
+}
+
+func TestOneAddressDoesNotTakeTheMemoryOfAllBodies(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, h := busyHandler(t, 4)
+		client := make(stuck)
+		wait := dripping(h, client, maxBodies/maxBodyBytes, 1)
+		refused(t, askFrom(t, h, "198.51.100.0", "POST", prefix+"/orders", "asha", strings.Repeat(" ", maxBodyBytes)), 503, "overloaded")
+		large := strings.Repeat(" ", maxBodyBytes-len(place)) + place
+		if got := ask(t, h, "POST", prefix+"/orders", "asha", large); got.status != 201 {
+			t.Errorf("who comes from elsewhere is answered %d: %s", got.status, got.text)
+		}
+		close(client)
+		wait()
 		close(b.letGo)
 	})
 }

@@ -19,7 +19,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -185,7 +184,7 @@ type server struct {
 	limits limits
 	ready  readyLook
 	gate   *gate.Gate
-	bodies atomic.Int64 // bytes of the bodies that are in memory
+	bodies bodies // that are in memory
 	// exports holds a place for each export that is under way.
 	exports chan struct{}
 }
