@@ -33,6 +33,7 @@ type Config struct {
 type Cluster struct {
 	program  string
 	secret   string
+	home     string // of the database, with its disk
 	disk     *disk
 	postgres *postgres
 	nodes    []*node
@@ -53,18 +54,7 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not below Dir, which may be where PostgreSQL's user may not go.
-	home, err := os.MkdirTemp("", "orderlog-faults-")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(home, 0o711); err != nil { //nolint:gosec // to be passed through
-		return nil, err
-	}
-	if c.disk, err = newDisk(filepath.Join(home, "disk"), cfg.Span, account); err != nil {
-		return nil, err
-	}
-	if c.postgres, err = newPostgres(ctx, c.disk.folder, filepath.Join(cfg.Dir, "postgres.log"), rand.Text(), account); err != nil {
+	if err = c.makePostgres(ctx, cfg.Dir, cfg.Span, account); err != nil {
 		return nil, err
 	}
 	audit, _, err := config.GenerateAuditKey()
@@ -82,6 +72,22 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 		}
 	}
 	return c, nil
+}
+
+// makePostgres starts PostgreSQL on a disk of its own. What there is of them is Close's to end, also with an error.
+func (c *Cluster) makePostgres(ctx context.Context, logs string, span time.Duration, account *syscall.Credential) (err error) {
+	// Not below logs, which may be where PostgreSQL's user may not go.
+	if c.home, err = os.MkdirTemp("", "orderlog-faults-"); err != nil {
+		return err
+	}
+	if err := os.Chmod(c.home, 0o711); err != nil { //nolint:gosec // to be passed through
+		return err
+	}
+	if c.disk, err = newDisk(filepath.Join(c.home, "disk"), span, account); err != nil {
+		return err
+	}
+	c.postgres, err = newPostgres(ctx, c.disk.folder, filepath.Join(logs, "postgres.log"), rand.Text(), account)
+	return err
 }
 
 func (c *Cluster) newNode(number int, cfg Config, auditKey string) (n *node, err error) {
@@ -196,7 +202,10 @@ func (c *Cluster) Close() error {
 	if c.disk != nil {
 		removing, cancel := context.WithTimeout(context.Background(), orderlyAtMost)
 		defer cancel()
-		err = errors.Join(err, c.disk.remove(removing), os.RemoveAll(filepath.Dir(c.disk.folder)))
+		err = errors.Join(err, c.disk.remove(removing))
 	}
-	return err
+	if c.home == "" || err != nil && c.disk != nil && c.disk.mounted {
+		return err
+	}
+	return errors.Join(err, os.RemoveAll(c.home))
 }

@@ -27,6 +27,7 @@ type disk struct {
 }
 
 // newDisk mounts one, with room for a run of that length, on a folder, or leaves the folder as it is where that is not allowed.
+// A disk that was mounted is also returned with an error: it is to be removed.
 func newDisk(folder string, span time.Duration, owner *syscall.Credential) (*disk, error) {
 	d := &disk{folder: folder}
 	if err := os.MkdirAll(folder, 0o700); err != nil {

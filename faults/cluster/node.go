@@ -115,9 +115,12 @@ func (n *node) halt(how syscall.Signal) {
 	n.cancel()
 	n.proc.signal(syscall.SIGCONT) // one that is paused hears nothing else
 	n.proc.signal(how)
-	if !n.proc.await(stopAtMost) {
+	switch stopped := n.proc.await(stopAtMost); {
+	case !stopped:
 		n.complain("node %d did not stop within %v of being asked to", n.number, stopAtMost)
 		n.proc.end()
+	case how == syscall.SIGTERM && n.proc.cmd.ProcessState.ExitCode() != 0:
+		n.complain("node %d was asked to stop and ended with %s: %s", n.number, n.proc.cmd.ProcessState, n.lastWords())
 	}
 	over := n.over
 	n.cancel = nil
@@ -158,7 +161,8 @@ func (n *node) lastWords() string {
 	return string(lines[len(lines)-1])
 }
 
-// panics are the lines of the node's log that no sound program writes.
+// panics are the lines of the node's log that no sound program writes: of a panic that ended it, and of one that it caught
+// and logged.
 func (n *node) panics() (lines []string) {
 	f, err := os.Open(n.log)
 	if err != nil {
@@ -169,7 +173,7 @@ func (n *node) panics() (lines []string) {
 	s.Buffer(nil, 16<<20)
 	for s.Scan() {
 		line := s.Text()
-		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") || strings.Contains(line, "DATA RACE") || strings.Contains(line, "panicked") {
+		if strings.Contains(line, "panic: ") || strings.HasPrefix(line, "fatal error:") || strings.Contains(line, "panicked") {
 			lines = append(lines, fmt.Sprintf("node %d: %s", n.number, line))
 		}
 	}

@@ -59,6 +59,28 @@ func TestANodeThatEndsByItselfIsToldOfAndStartedAgain(t *testing.T) {
 	}
 }
 
+// The program may catch a panic and go on: that is no less wrong.
+func TestAPanicThatWasCaughtIsSeenInTheLog(t *testing.T) {
+	t.Parallel()
+	n := newTestNode(t, `echo 'level=ERROR msg="a group failed" err="events 3 to 5: panic: index out of range"' >&2
+		echo 'level=INFO msg="no panic here"' >&2; echo done; while :; do sleep 0.01; done`)
+	eventually(t, "it has logged", func() bool { return n.lastWords() == "done" })
+	n.halt(syscall.SIGKILL)
+	if panics := n.panics(); len(panics) != 1 || !strings.Contains(panics[0], "index out of range") {
+		t.Errorf("of its panics these were seen: %v", panics)
+	}
+}
+
+func TestANodeThatFailsToStopInOrderIsAComplaint(t *testing.T) {
+	t.Parallel()
+	n := newTestNode(t, `trap 'echo could not flush; exit 1' TERM; echo up; while :; do sleep 0.01; done`)
+	eventually(t, "it is up", func() bool { return n.lastWords() == "up" })
+	n.halt(syscall.SIGTERM)
+	if all := n.complained(); len(all) != 1 || !strings.Contains(all[0], "exit status 1") || !strings.Contains(all[0], "could not flush") {
+		t.Errorf("the complaints are %v", all)
+	}
+}
+
 func TestANodeThatIsAskedToStopIsNoComplaint(t *testing.T) {
 	t.Parallel()
 	n := newTestNode(t, `trap 'echo stopped; exit 0' TERM; echo up; while :; do sleep 0.01; done`)

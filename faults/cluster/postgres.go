@@ -29,6 +29,7 @@ const (
 	readyAtMost   = 2 * time.Minute
 	tryEvery      = 50 * time.Millisecond
 	exhaustAtMost = 3 * time.Second
+	connectAtMost = 10 * time.Second
 )
 
 // postgres is a PostgreSQL of our own, which may be treated in every way.
@@ -82,7 +83,8 @@ func unprivileged() (*syscall.Credential, error) {
 	return nil, errors.New("there is neither a user postgres nor nobody to run PostgreSQL as")
 }
 
-// newPostgres makes a cluster in home, which belongs to the account, and starts it.
+// newPostgres makes a cluster in home, which belongs to the account, and starts it. One that was started is also returned
+// with an error: it is to be stopped.
 func newPostgres(ctx context.Context, home, log, password string, account *syscall.Credential) (*postgres, error) {
 	programs, err := findPostgres()
 	if err != nil {
@@ -109,7 +111,7 @@ func newPostgres(ctx context.Context, home, log, password string, account *sysca
 		return nil, fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
 	}
 	if err := p.Start(ctx); err != nil {
-		return nil, err
+		return p, err
 	}
 	return p, p.administer(ctx, "postgres", func(c *pgx.Conn) error {
 		for _, sql := range []string{
@@ -155,9 +157,9 @@ func (p *postgres) Start(ctx context.Context) error {
 				return err
 			}
 		}
-		err := p.administer(ctx, "postgres", func(*pgx.Conn) error { return nil })
+		c, err := p.connect(ctx, superuser, "postgres")
 		if err == nil {
-			return nil
+			return c.Close(ctx)
 		}
 		if wait(ctx, tryEvery) != nil {
 			return fmt.Errorf("PostgreSQL does not start, see %s: %w", p.log, err)
@@ -270,11 +272,17 @@ func (p *postgres) connect(ctx context.Context, as, name string) (*pgx.Conn, err
 	return pgx.ConnectConfig(ctx, cfg)
 }
 
-// administer does something as the superuser, for whom connections are kept free.
+// administer does something as the superuser, for whom connections are kept free. It tries for a while to connect: what was
+// broken before may not be over yet.
 func (p *postgres) administer(ctx context.Context, name string, do func(*pgx.Conn) error) error {
-	c, err := p.connect(ctx, superuser, name)
-	if err != nil {
-		return err
+	patience, cancel := context.WithTimeout(ctx, connectAtMost)
+	defer cancel()
+	c, err := p.connect(patience, superuser, name)
+	for err != nil {
+		if wait(patience, tryEvery) != nil {
+			return err
+		}
+		c, err = p.connect(patience, superuser, name)
 	}
 	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
 	return do(c)
