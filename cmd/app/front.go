@@ -15,7 +15,6 @@ import (
 
 	"github.com/orderlog/orderlog/delivery/rest"
 	"github.com/orderlog/orderlog/delivery/sse"
-	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/door"
 )
 
@@ -25,6 +24,8 @@ type front struct {
 	server   *http.Server
 	listener *net.TCPListener
 	bounds   door.Config
+	origins  []string                     // whose scripts may read the answers
+	patience time.Duration                // for what is to end when the program is told to stop
 	node     atomic.Pointer[http.Handler] // nil: there is none yet
 	waiting  atomic.Pointer[string]       // what for
 	draining atomic.Bool                  // each answer is the last of its connection
@@ -38,7 +39,7 @@ type front struct {
 
 func newFront(listener *net.TCPListener, log *slog.Logger) *front {
 	f := &front{
-		listener: listener, gone: make(chan struct{}),
+		listener: listener, patience: drainTimeout, gone: make(chan struct{}),
 		open: map[net.Conn]struct{}{}, idle: map[net.Conn]struct{}{}, changed: make(chan struct{}, 1),
 	}
 	f.awaits("it is being started")
@@ -72,7 +73,7 @@ func (f *front) serve() error {
 
 // close lets nobody in any more and waits until all requests are answered. Each answer is the last of its connection, and
 // for a grace those who keep one may still send the request that it takes; a connection that is closed without that may be
-// closed just as a request comes over it. When ctx ends first all are cut, and its error is returned.
+// closed just as a request comes over it. When ctx ends first all are cut, and the error says how many.
 func (f *front) close(ctx context.Context, grace time.Duration) error {
 	_ = f.listener.SetDeadline(time.Now()) // wakes who waits there
 	<-f.gone
@@ -81,10 +82,13 @@ func (f *front) close(ctx context.Context, grace time.Duration) error {
 	f.hush()
 	f.waitFor(ctx, grace, func() bool { return len(f.idle) == 0 })
 	err := f.server.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, f.server.Close())
+	if err == nil {
+		return nil
 	}
-	return err
+	f.mu.Lock()
+	cut := len(f.open)
+	f.mu.Unlock()
+	return errors.Join(fmt.Errorf("%d connections were cut before their requests were answered: %w", cut, err), f.server.Close())
 }
 
 func (f *front) connState(conn net.Conn, state http.ConnState) {
@@ -151,23 +155,19 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // notYet answers as the API does where the database is away.
 func (f *front) notYet(w http.ResponseWriter, r *http.Request) {
 	var status int
-	var kind string
 	var body any
 	switch r.URL.Path {
 	case "/health":
-		status, kind, body = http.StatusOK, "application/json", map[string]string{"status": "ok"}
+		status, body = http.StatusOK, map[string]string{"status": "ok"}
 	case "/ready":
-		status, kind, body = http.StatusServiceUnavailable, "application/json", map[string]any{
+		status, body = http.StatusServiceUnavailable, map[string]any{
 			"status": "not_ready", "components": []rest.Component{{Name: "database", Detail: "it is awaited: " + *f.waiting.Load()}},
 		}
 	default:
-		w.Header().Set("Retry-After", "1")
-		status, kind, body = http.StatusServiceUnavailable, "application/problem+json", &rest.Problem{
-			Type: "about:blank", Title: http.StatusText(http.StatusServiceUnavailable), Status: http.StatusServiceUnavailable,
-			Code: domain.CodeUnavailable, Detail: "the service waits for its database: try again in a moment",
-		}
+		rest.NotYet(w, r, f.origins, "the service waits for its database: try again in a moment")
+		return
 	}
-	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)

@@ -186,13 +186,22 @@ func (n *node) project(ctx context.Context) error {
 }
 
 // Shutdown asks all clients to come back to another node, or to this one later, and waits until they have gone. When ctx
-// ends first they are cut, and its error is returned.
+// ends first they are cut, and the error says over what they had come.
 func (n *node) Shutdown(ctx context.Context) error {
-	var g errgroup.Group
-	for _, end := range []func(context.Context) error{n.socket.Shutdown, n.socketIO.Shutdown, n.streams.Shutdown} {
-		g.Go(func() error { return end(ctx) })
+	var all sync.WaitGroup
+	var errs [3]error
+	for i, over := range [len(errs)]struct {
+		what string
+		end  func(context.Context) error
+	}{{"WebSockets", n.socket.Shutdown}, {"Socket.IO connections", n.socketIO.Shutdown}, {"streams of events", n.streams.Shutdown}} {
+		all.Go(func() {
+			if err := over.end(ctx); err != nil {
+				errs[i] = fmt.Errorf("%s were cut that did not end: %w", over.what, err)
+			}
+		})
 	}
-	return g.Wait()
+	all.Wait()
+	return errors.Join(errs[:]...)
 }
 
 // settled waits until the hub follows the log and the read models show what is in it, and answers false when

@@ -42,7 +42,8 @@ func serve(ctx context.Context, env environment, args []string) error {
 		return errors.Join(fmt.Errorf("listen on %s: it is a %T", cfg.Addr(), listener), listener.Close())
 	}
 	front := newFront(tcp, log)
-	front.bounds = door.Config{MostAddress: cfg.MaxAddressConnections, Proxies: cfg.TrustedProxies}
+	front.bounds = door.Config{MostAddress: cfg.MaxAddressConnections, Proxies: cfg.TrustedProxies, Beside: nodeConns(cfg.DatabaseURL)}
+	front.origins = cfg.ClientOrigins
 	g, failed := errgroup.WithContext(ctx)
 	g.Go(front.serve)
 	g.Go(func() error { return serveNode(failed, env, cfg, front, log) })
@@ -51,27 +52,21 @@ func serve(ctx context.Context, env environment, args []string) error {
 
 // serveNode brings a node to life behind the front, and ends both in order when ctx ends.
 func serveNode(ctx context.Context, env environment, cfg config.Config, front *front, log *slog.Logger) (err error) {
-	defer func() { // what is said about a start that was broken off is about that
-		if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
-			log.Info("stopped before the node was ready")
-			err = nil
-		}
-	}()
 	defer func() {
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), front.patience)
 		defer cancel()
 		err = errors.Join(err, front.close(drain, 0))
 	}()
 	db, err := serveDatabase(ctx, cfg, log)
 	if err != nil {
-		return err
+		return unlessBrokenOff(ctx, err, log)
 	}
 	defer func() { err = errors.Join(err, db.close(ctx)) }()
 	if cfg, err = withKeys(cfg, log); err != nil {
 		return err
 	}
 	if err := db.prepare(ctx, front, log); err != nil {
-		return err
+		return unlessBrokenOff(ctx, err, log)
 	}
 	pool, err := db.nodePool(ctx)
 	if err != nil {
@@ -108,6 +103,16 @@ func serveNode(ctx context.Context, env environment, cfg config.Config, front *f
 	return g.Wait()
 }
 
+// unlessBrokenOff forgets what is said about a start that was broken off, which is about that. What goes wrong on the way
+// out of it is not.
+func unlessBrokenOff(ctx context.Context, err error, log *slog.Logger) error {
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	log.Info("stopped before the node was ready")
+	return nil
+}
+
 // leave takes the node out of service without cutting anything. Whoever watches /ready is told first, and may take delay to
 // act on it; then the clients that stay connected are asked away; then nobody is let in any more, and those who keep their
 // connections may take delay once more to send the request whose answer ends it.
@@ -117,7 +122,7 @@ func leave(ctx, failed context.Context, n *node, front *front, delay time.Durati
 	case <-time.After(delay):
 	case <-failed.Done():
 	}
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	ctx, cancel := context.WithTimeout(ctx, front.patience)
 	defer cancel()
 	return errors.Join(n.Shutdown(ctx), front.close(ctx, delay))
 }

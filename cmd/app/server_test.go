@@ -72,11 +72,12 @@ func serverSettings(t *testing.T, databaseURL string) settings {
 
 // server is a running program: in this process, or in one of its own.
 type server struct {
-	url  string     // http://HOST:PORT
-	kill func()     // kill -9; nil in this process
-	stop func()     // orderly; joins it
-	pid  int        // of a process of its own
-	exit func() int // the exit code of a process that has ended; nil in this process
+	url  string      // http://HOST:PORT
+	kill func()      // kill -9; nil in this process
+	stop func()      // orderly; joins it
+	pid  int         // of a process of its own
+	exit func() int  // the exit code of a process that has ended; nil in this process
+	over func() bool // a process has ended; nil in this process
 	said func() string
 	documents
 }
@@ -133,6 +134,14 @@ func startProcess(t *testing.T, s settings) *server {
 	return &server{
 		url: url, kill: end(os.Kill), stop: end(syscall.SIGTERM), documents: describe(t, url),
 		pid: cmd.Process.Pid, exit: func() int { return cmd.ProcessState.ExitCode() }, said: said.said,
+		over: func() bool {
+			select {
+			case <-gone:
+				return true
+			default:
+				return false
+			}
+		},
 	}
 }
 

@@ -131,6 +131,22 @@ func (p *Problem) writeStream(w http.ResponseWriter) {
 	_, _ = fmt.Fprintf(w, "retry: %d\nevent: error\ndata: %s\n\n", wait.Milliseconds(), data) // a client that is gone cannot be told
 }
 
+// NotYet answers a request, of whatever path, in the place of a node that is not there yet, as the node would that is
+// there and can't answer: 503 unavailable, or a stream for who gives up at that, which scripts of origins can read.
+func NotYet(w http.ResponseWriter, r *http.Request, origins []string, detail string) {
+	if (&server{cfg: Config{Origins: origins}}).cors(w, r) {
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	p := problem(domain.CodeUnavailable, detail)
+	if comesBack(r, p) {
+		p.writeStream(w)
+		return
+	}
+	p.write(w)
+}
+
 // noEvents stands for streams that are not there.
 type noEvents struct{}
 
