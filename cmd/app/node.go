@@ -147,7 +147,7 @@ func newNode(ctx context.Context, cfg config.Config, pool *pgxpool.Pool, log *sl
 	mux.Handle("/socket.io", n.socketIO)
 	mux.Handle("/socket.io/", n.socketIO)
 	mux.Handle("/", api)
-	n.handler = mux
+	n.handler = warnOfProxies(mux, cfg.TrustedProxies, log)
 	return n, nil
 }
 
