@@ -32,6 +32,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // who asks once more is not made to wait
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -118,8 +119,16 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 		return o, fmt.Errorf("%q is not a flag", f.Arg(0))
 	case o.span < time.Second:
 		return o, errors.New("-for is a time such as 45s, a second at least")
+	case o.keep != "" && !empty(o.keep):
+		return o, fmt.Errorf("-keep %s: there is something in it, which this run's would be mixed with", o.keep)
 	case o.nodes < 1 || o.clients < 1 || o.rate <= 0:
 		return o, errors.New("-nodes, -clients and -rate are more than 0")
 	}
 	return o, nil
+}
+
+// empty says whether there is nothing in a folder, or no folder.
+func empty(dir string) bool {
+	inside, err := os.ReadDir(dir)
+	return errors.Is(err, os.ErrNotExist) || err == nil && len(inside) == 0
 }

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,7 +20,13 @@ var outcome = regexp.MustCompile(`^FAULTS seed=(\d+) injected=(\d+) commands=(\d
 func TestWhateverBreaksThePromisesHold(t *testing.T) {
 	t.Parallel()
 	var line, said bytes.Buffer
-	code := run(t.Context(), []string{"-for", "20s", "-seed", "7", "-clients", "60", "-rate", "25"}, &line, &said)
+	ctx := t.Context()
+	if deadline, ok := t.Deadline(); ok { // so that it is told where a run stands still, and nothing is left of it
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-30*time.Second))
+		defer cancel()
+	}
+	code := run(ctx, []string{"-for", "20s", "-seed", "7", "-clients", "60", "-rate", "25"}, &line, &said)
 	m := outcome.FindStringSubmatch(line.String())
 	if code != sound || m == nil {
 		t.Fatalf("ended with %d and %q\n%s", code, line.String(), said.String())
@@ -65,5 +74,106 @@ func TestProgressIsCountedInSeconds(t *testing.T) {
 	r := result{began: time.Second, ended: 4 * time.Second}
 	if got := r.progress(h); got < 0.66 || got > 0.67 {
 		t.Errorf("progress in %v of the time", got)
+	}
+}
+
+func TestAFolderWithSomethingInItIsNotMixedWithARun(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := parse([]string{"-keep", dir}, new(bytes.Buffer)); err != nil {
+		t.Errorf("an empty one is refused: %v", err)
+	}
+	if _, err := parse([]string{"-keep", filepath.Join(dir, "new")}, new(bytes.Buffer)); err != nil {
+		t.Errorf("a new one is refused: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "node-0.log"), []byte("panic: of another run"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parse([]string{"-keep", dir}, new(bytes.Buffer)); err == nil {
+		t.Error("one with the log of another run is taken")
+	}
+}
+
+func TestFaultsThatStruckNothingAreToldApart(t *testing.T) {
+	t.Parallel()
+	a := newAttempt(
+		history.Fault{Kind: "listen.kill", Detail: "0 connections"}, history.Fault{Kind: "commit.after", Detail: "at 0 commits"},
+		history.Fault{Kind: "commit.after", Detail: "at 2 commits"}, history.Fault{Kind: "connections.exhausted", Detail: "80 were taken"},
+		history.Fault{Kind: "clock.back", Detail: "by 2s"}, history.Fault{Kind: "node.kill"},
+	)
+	if got := effective(a.history.Faults()); got != 4 {
+		t.Errorf("%d of them count", got)
+	}
+	a.result.judged = true
+	report := a.result.markdown(a)
+	for _, want := range []string{"| listen.kill | 1 | 0 connections |", "| commit.after | 2 | 2 commits |", "strike: listen.kill.\n"} {
+		if !strings.Contains(report, want) {
+			t.Errorf("the report lacks %q:\n%s", want, report)
+		}
+	}
+}
+
+func TestARunThatWasBrokenOffIsNotSaidToBeSound(t *testing.T) {
+	t.Parallel()
+	a := newAttempt()
+	report := a.result.markdown(a)
+	if !strings.Contains(report, "Not judged") || strings.Contains(report, "violations=0") || strings.Contains(report, "\n0.\n") {
+		t.Errorf("the report says:\n%s", report)
+	}
+}
+
+// newAttempt is a run of a minute from its first second on.
+func newAttempt(faults ...history.Fault) *attempt {
+	a := &attempt{options: options{rate: 10}, history: history.New(1), result: result{began: time.Second, ended: time.Minute}}
+	for _, f := range faults {
+		a.history.AddFault(f)
+	}
+	return a
+}
+
+func TestWhoDoesHardlyAnythingInCalmTimesIsFoundOut(t *testing.T) {
+	t.Parallel()
+	storm := history.Fault{Kind: "node.kill", Began: 10 * time.Second, Ended: 50 * time.Second} // 19 s are left
+	for done, found := range map[int]int{0: 1, 9: 1, 10: 0, 100: 0} {
+		a := newAttempt(storm)
+		for range done {
+			a.history.AddCommand(&history.Command{Attempts: []history.Attempt{{Outcome: history.Acknowledged, Ended: 5 * time.Second}}})
+		}
+		for range 1000 { // these do not count
+			a.history.AddCommand(&history.Command{Attempts: []history.Attempt{{Outcome: history.Acknowledged, Ended: 30 * time.Second}}})
+		}
+		if a.judgeProgress(); a.result.broken != found {
+			t.Errorf("with %d commands acknowledged there are %d violations: %v", done, a.result.broken, a.result.violations)
+		}
+	}
+	a := newAttempt(history.Fault{Kind: "node.kill", Began: time.Second, Ended: 57 * time.Second})
+	if a.judgeProgress(); a.result.broken > 0 {
+		t.Errorf("of 3 s it is said that %v", a.result.violations)
+	}
+}
+
+func TestAConnectionOnWhichNothingComesIsFoundOut(t *testing.T) {
+	t.Parallel()
+	const silent = "read tcp 127.0.0.1:1->127.0.0.1:2: i/o timeout"
+	for name, tc := range map[string]struct {
+		fault history.Fault
+		why   string
+		at    time.Duration
+		found int
+	}{
+		"nothing was broken":      {history.Fault{Ended: time.Second}, silent, 40 * time.Second, 1},
+		"something was just now":  {history.Fault{Began: 5 * time.Second, Ended: 11 * time.Second}, silent, 40 * time.Second, 0},
+		"something was meanwhile": {history.Fault{Began: 39 * time.Second, Ended: 50 * time.Second}, silent, 40 * time.Second, 0},
+		"something is later":      {history.Fault{Began: 41 * time.Second, Ended: 50 * time.Second}, silent, 40 * time.Second, 1},
+		"it was never opened":     {history.Fault{Ended: time.Second}, silent, 20 * time.Second, 0},
+		"it was closed":           {history.Fault{Ended: time.Second}, "unexpected EOF", 40 * time.Second, 0},
+	} {
+		a := newAttempt(tc.fault)
+		a.history.AddClient(&history.Client{Name: "asha", Log: []history.Entry{
+			{Kind: history.Opened, At: 10 * time.Second}, {Kind: history.Closed, At: tc.at, Name: tc.why},
+		}})
+		if a.judgeSilence(); a.result.broken != tc.found {
+			t.Errorf("%s: there are %d violations: %v", name, a.result.broken, a.result.violations)
+		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 // result is the outcome of a run.
 type result struct {
+	judged       bool // else it was broken off, and nothing below says that all was well
 	seed         uint64
 	injected     int
 	commands     int
@@ -36,7 +37,7 @@ func (r *result) violate(rule, format string, args ...any) {
 
 // take takes in what the checker found, and what the nodes showed themselves.
 func (r *result) take(a *attempt, found check.Result) {
-	r.seed, r.injected, r.commands, r.checked = a.seed, len(a.history.Faults()), len(a.history.Commands()), found
+	r.judged, r.seed, r.injected, r.commands, r.checked = true, a.seed, effective(a.history.Faults()), len(a.history.Commands()), found
 	r.violations = append(r.violations, found.Violations...)
 	r.broken += found.Broken
 	for _, c := range a.cluster.Complaints() {
@@ -45,6 +46,8 @@ func (r *result) take(a *attempt, found check.Result) {
 	if n := a.crowd.Skipped(); n > 0 {
 		r.notes = append(r.notes, fmt.Sprintf("%d commands were not tried because too many were under way", n))
 	}
+	a.judgeProgress()
+	a.judgeSilence()
 	if len(a.faults) > 0 {
 		return
 	}
@@ -66,12 +69,17 @@ func (r *result) line() string {
 func (r *result) markdown(a *attempt) string {
 	var b strings.Builder
 	h := a.history
-	fmt.Fprintf(&b, "# A run of the fault suite\n\n`%s`\n\n", r.line())
+	outcome := "`" + r.line() + "`"
+	if !r.judged {
+		outcome = fmt.Sprintf("**Not judged**: the run, of seed %d, was broken off. Only what was seen before that is told.", a.seed)
+	}
+	fmt.Fprintf(&b, "# A run of the fault suite\n\n%s\n\n", outcome)
 	fmt.Fprintf(&b, "%d nodes, %d clients, %g commands a second, for %v. The log has %d events.\n", a.nodes, a.clients, a.rate, a.span, r.checked.Events)
 	fmt.Fprintf(&b, "Commands were acknowledged in %.0f%% of the seconds in which things were broken.\n", 100*r.progress(h))
 
-	b.WriteString("\n## What was broken\n\n| Kind | Times | Longest |\n|---|---:|---:|\n")
+	b.WriteString("\n## What was broken\n\n| Kind | Times | Effect | Longest |\n|---|---:|---|---:|\n")
 	names, count := nemesis.Tally(h.Faults())
+	var never, missed []string
 	for _, name := range names {
 		var longest time.Duration
 		for _, f := range h.Faults() {
@@ -79,9 +87,15 @@ func (r *result) markdown(a *attempt) string {
 				longest = max(longest, f.Ended-f.Began)
 			}
 		}
-		fmt.Fprintf(&b, "| %s | %d | %.1f s |\n", name, count[name], longest.Seconds())
+		words, some := effects(h.Faults(), name)
+		if !some {
+			missed = append(missed, name)
+		}
+		fmt.Fprintf(&b, "| %s | %d | %s | %.1f s |\n", name, count[name], words, longest.Seconds())
 	}
-	var never []string
+	if len(missed) > 0 {
+		fmt.Fprintf(&b, "\nNot effective, because there was nothing to strike: %s.\n", strings.Join(missed, ", "))
+	}
 	for _, name := range a.faults {
 		if count[name] == 0 {
 			never = append(never, name)
@@ -103,7 +117,12 @@ func (r *result) markdown(a *attempt) string {
 	for _, l := range r.checked.Looked {
 		fmt.Fprintf(&b, "| %s | %d |\n", l.Rule, l.N)
 	}
-	fmt.Fprintf(&b, "\n## Violations\n\n%d.\n", r.broken)
+	b.WriteString("\n## Violations\n")
+	if !r.judged {
+		b.WriteString("\nNot judged.\n")
+	} else {
+		fmt.Fprintf(&b, "\n%d.\n", r.broken)
+	}
 	for _, v := range r.violations {
 		fmt.Fprintf(&b, "\n- %s: %s\n", v.Rule, v.Text)
 	}

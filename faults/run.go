@@ -29,6 +29,7 @@ const (
 	restAtMost   = 2 * time.Minute // until all that follows from the last command is done
 	toldAtMost   = 2 * time.Minute // until every client was told of the last event
 	judgeAtMost  = 10 * time.Minute
+	stopAtMost   = 3 * time.Minute // until what was asked for last is answered
 	lookEvery    = 200 * time.Millisecond
 	sampleEvery  = 5 * time.Second
 	sampleAtMost = time.Hour
@@ -118,11 +119,23 @@ func (a *attempt) act(ctx context.Context) error {
 		return err
 	}
 	a.say("no more commands")
-	a.crowd.StopCommands()
+	stopping, cancelStopping := context.WithTimeout(ctx, a.atMost(stopAtMost))
+	defer cancelStopping()
+	if err := a.crowd.StopCommands(stopping); err != nil {
+		a.result.violate("answered", "%v after the last of them, with nothing broken any more: %v", stopAtMost, err)
+	}
 	a.rest(ctx)
-	last, err := a.crowd.LastWord(ctx)
-	if err != nil {
-		return err
+	ending, cancelEnding := context.WithTimeout(ctx, a.atMost(stopAtMost))
+	defer cancelEnding()
+	last, err := a.crowd.LastWord(ending)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil: // without a last event it cannot be said who was told of everything
+		a.crowd.Close()
+		a.result.violate("answered", "%v, with nothing broken any more: %v", stopAtMost, err)
+		a.result.take(a, check.Result{})
+		return nil
 	}
 	a.say("all are to be told of event %d", last)
 	telling, cancel := context.WithTimeout(ctx, a.atMost(toldAtMost))
@@ -156,11 +169,13 @@ func (a *attempt) breakThings(ctx context.Context) error {
 			sampling.Go(func() { _ = w.Run(samples) })
 		}
 	}
+	plan := nemesis.Plan(a.seed, a.span, a.nodes, a.faults)
 	if why := a.cluster.CannotFill(); why != "" && slices.Contains(a.faults, "disk.full") {
+		// After it was planned: a seed makes the same plan for every user, less what this one may not do.
+		plan = slices.DeleteFunc(plan, func(f nemesis.Fault) bool { return f.Kind == "disk.full" })
 		a.faults = slices.DeleteFunc(slices.Clone(a.faults), func(k string) bool { return k == "disk.full" })
 		a.result.impossible = append(a.result.impossible, "disk.full: "+why)
 	}
-	plan := nemesis.Plan(a.seed, a.span, a.nodes, a.faults)
 	for _, f := range plan {
 		a.say("planned: %s", f)
 	}

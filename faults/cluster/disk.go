@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // smallDisk is room for some minutes of a run, and what a minute more takes at most. It is memory that is taken when the disk
@@ -33,8 +31,7 @@ func newDisk(folder string, span time.Duration, owner *syscall.Credential) (*dis
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
 	}
-	size := smallDisk + int64(span.Minutes()*diskForMinute)
-	if err := unix.Mount("orderlog-faults", folder, "tmpfs", unix.MS_NODEV|unix.MS_NOSUID, fmt.Sprintf("size=%d,mode=0700", size)); err != nil {
+	if err := mount(folder, smallDisk+int64(span.Minutes()*diskForMinute)); err != nil {
 		d.why = fmt.Sprintf("a disk of its own for PostgreSQL could not be mounted: %v", err)
 	} else {
 		d.mounted = true
@@ -57,27 +54,7 @@ func (d *disk) fill() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	for size := int64(0); ; {
-		var free unix.Statfs_t
-		if err := unix.Statfs(d.folder, &free); err != nil {
-			return err
-		}
-		room := int64(free.Bavail) * free.Bsize //nolint:gosec // less than its size
-		if room == 0 {
-			return nil
-		}
-		switch err := unix.Fallocate(int(f.Fd()), 0, size, room); {
-		case errors.Is(err, unix.ENOSPC): // PostgreSQL was faster
-			return nil
-		case err != nil:
-			return err
-		}
-		info, err := f.Stat()
-		if err != nil {
-			return err
-		}
-		size = info.Size()
-	}
+	return takeAll(f, d.folder)
 }
 
 func (d *disk) free() error {
@@ -90,7 +67,7 @@ func (d *disk) free() error {
 // remove gives the disk back. Processes that were killed may hold it for a moment longer.
 func (d *disk) remove(ctx context.Context) error {
 	for d.mounted {
-		err := unix.Unmount(d.folder, 0)
+		err := unmount(d.folder)
 		switch {
 		case err == nil:
 			d.mounted = false

@@ -96,8 +96,9 @@ func (c *Cluster) StopPostgres() { c.postgres.Stop(syscall.SIGINT) }
 // StartPostgres starts it unless it runs, and waits until it takes connections.
 func (c *Cluster) StartPostgres(ctx context.Context) error { return c.postgres.Start(ctx) }
 
-// CrashBackend kills one of PostgreSQL's processes, upon which it ends all others and recovers.
-func (c *Cluster) CrashBackend(ctx context.Context) error { return c.postgres.crash(ctx) }
+// CrashBackend kills one of PostgreSQL's processes, upon which it ends all others and recovers. It says how many it killed:
+// while no node is connected there is none.
+func (c *Cluster) CrashBackend(ctx context.Context) (int, error) { return c.postgres.crash(ctx) }
 
 // PausePostgres freezes all of its processes.
 func (c *Cluster) PausePostgres() { c.postgres.signalAll(syscall.SIGSTOP) }

@@ -213,9 +213,9 @@ func (p *postgres) signalAll(s syscall.Signal) {
 	}
 }
 
-// crash kills one of the server's processes that serve a node: the server ends all others and recovers.
-func (p *postgres) crash(ctx context.Context) error {
-	return p.administer(ctx, database, func(c *pgx.Conn) error {
+// crash kills one of the server's processes that serve a node, if there is one: the server ends all others and recovers.
+func (p *postgres) crash(ctx context.Context) (n int, err error) {
+	err = p.administer(ctx, database, func(c *pgx.Conn) error {
 		var pid int
 		err := c.QueryRow(ctx, `SELECT pid FROM pg_stat_activity WHERE usename = $1 ORDER BY backend_start LIMIT 1`, role).Scan(&pid)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -224,8 +224,10 @@ func (p *postgres) crash(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		n = 1
 		return syscall.Kill(pid, syscall.SIGKILL)
 	})
+	return n, err
 }
 
 // terminate ends the nodes' connections for which a condition over pg_stat_activity holds, and says how many.

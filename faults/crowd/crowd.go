@@ -61,11 +61,15 @@ type Crowd struct {
 	listening sync.WaitGroup
 
 	stopTrying context.CancelFunc
+	giveUp     context.CancelFunc // ends also what is under way
 	trying     sync.WaitGroup
 
 	closed  sync.Once
 	skipped atomic.Int64
 }
+
+// openAtMost is how long opening the shop may take, with nothing broken.
+const openAtMost = 2 * time.Minute
 
 // Streams of random numbers.
 const (
@@ -100,11 +104,13 @@ func New(cfg Config) *Crowd {
 	return c
 }
 
-// Begin opens the shop, which it tries until it can, connects the devices and lets the users begin. It returns when all
+// Begin opens the shop, which it tries for some minutes, connects the devices and lets the users begin. It returns when all
 // of that is under way; the crowd ends with ctx or Close.
 func (c *Crowd) Begin(ctx context.Context) error {
 	ctx, c.cancel = context.WithCancel(ctx)
-	if err := c.openShop(ctx); err != nil {
+	opening, opened := context.WithTimeout(ctx, openAtMost)
+	defer opened()
+	if err := c.openShop(opening); err != nil {
 		c.cancel()
 		return fmt.Errorf("open the shop: %w", err)
 	}
@@ -113,14 +119,30 @@ func (c *Crowd) Begin(ctx context.Context) error {
 	}
 	trying, stop := context.WithCancel(ctx)
 	c.stopTrying = stop
-	c.trying.Go(func() { c.try(trying, ctx) })
+	asking, giveUp := context.WithCancel(ctx)
+	c.giveUp = giveUp
+	c.trying.Go(func() { c.try(trying, asking) })
 	return nil
 }
 
-// StopCommands lets nothing new be tried, and waits for what is under way, for Config.Patience at most.
-func (c *Crowd) StopCommands() {
+// StopCommands lets nothing new be tried, and waits for what is under way. Each command takes Config.Patience at most, but
+// who has closed the shop asks until it is open again. What is not over when ctx ends is given up, which is an error.
+func (c *Crowd) StopCommands(ctx context.Context) error {
 	c.stopTrying()
-	c.trying.Wait()
+	defer c.giveUp()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		c.trying.Wait()
+	}()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		c.giveUp()
+		<-over
+		return fmt.Errorf("commands were still under way: %w", ctx.Err())
+	}
 }
 
 // LastWord closes the business and returns the seq of that event, which every device is told of.
@@ -131,7 +153,7 @@ func (c *Crowd) LastWord(ctx context.Context) (seq int64, err error) {
 			return ok.Seq, nil
 		}
 		if !pause(ctx, 200*time.Millisecond) {
-			return 0, errors.New("the business could not be closed")
+			return 0, fmt.Errorf("the business could not be closed: %w", ctx.Err())
 		}
 	}
 }

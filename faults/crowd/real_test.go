@@ -113,7 +113,9 @@ func TestACrowdWhileNothingIsBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	pause(ctx, 4*time.Second)
-	c.StopCommands()
+	if err := c.StopCommands(ctx); err != nil {
+		t.Error(err)
+	}
 	last, err := c.LastWord(ctx)
 	if err != nil {
 		t.Fatal(err)

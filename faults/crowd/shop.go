@@ -17,7 +17,7 @@ var dishes = []struct {
 	price int64
 }{{"Margherita", 950}, {"Masala Dosa", 890}, {"Pad Thai", 1150}, {"Falafel Plate", 980}, {"Tiramisù", 550}, {"Lemonade", 350}}
 
-// openShop opens the business, puts a menu there and has the couriers come to work. It fails only when ctx ends.
+// openShop opens the business, puts a menu there and has the couriers come to work. It fails when ctx ends.
 func (c *Crowd) openShop(ctx context.Context) error {
 	admin := c.world.admins[0]
 	if err := c.must(ctx, admin, func() *wish { return setBusiness(true, "Come in") }, nil); err != nil {

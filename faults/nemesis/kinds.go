@@ -71,8 +71,8 @@ func kinds() []kind {
 		{"postgres.immediate", postgres, s / 2, 3 * s, down((*cluster.Cluster).ShutdownImmediate)},
 		{"postgres.restart", postgres, s / 2, 3 * s, down((*cluster.Cluster).StopPostgres)},
 		{"postgres.crash", postgres, s, 2 * s, func(ctx context.Context, c *cluster.Cluster, _ Fault) (func() (string, error), error) {
-			err := c.CrashBackend(ctx)
-			return func() (string, error) { return "", c.StartPostgres(ctx) }, err
+			n, err := c.CrashBackend(ctx)
+			return func() (string, error) { return fmt.Sprintf("%d connections", n), c.StartPostgres(ctx) }, err
 		}},
 		{"postgres.pause", postgres, s, 5 * s, func(_ context.Context, c *cluster.Cluster, _ Fault) (func() (string, error), error) {
 			c.PausePostgres()
