@@ -57,7 +57,7 @@ const (
 	ruleLog          = "log"          // seq is dense, versions are 1, 2, 3 …, times do not fall
 	ruleAcknowledged = "acknowledged" // what was acknowledged is in the log, as it was answered
 	ruleRefused      = "refused"      // what was refused is not
-	ruleOnce         = "once"         // a command and a key are in the log once, whole, in one commit
+	ruleOnce         = "once"         // a command and a key are in the log once, whole, in one commit, and nothing that nobody asked for is
 	ruleOrder        = "order"        // a command that was acknowledged before another began comes before it
 	ruleFeed         = "feed"         // the notification log has what the contract says of each event, for whom it says
 	ruleChain        = "chain"        // prev is what the connection was told of before
@@ -70,6 +70,7 @@ const (
 	ruleCaughtUp     = "caught up"    // caught_up covers all that anybody was answered before the client came back
 	ruleResync       = "resync"       // no cursor is refused that is good
 	ruleLast         = "last"         // every client gets to the end, and no client saw what no server may say
+	ruleAnswers      = "answers"      // no answer is 500, and each that says no has a code
 	ruleMinSeq       = "min_seq"      // a read is as far as it was asked to be
 	ruleReads        = "reads"        // a read is the state of the log at its X-Seq
 	ruleViews        = "views"        // the read models are the state of the log at the end
@@ -87,7 +88,7 @@ const (
 func Rules() []string {
 	return []string{
 		ruleLog, ruleAcknowledged, ruleRefused, ruleOnce, ruleOrder, ruleFeed, ruleChain, ruleRepeated, ruleMissing, ruleForeign,
-		ruleRights, ruleContent, ruleCheckpoint, ruleCaughtUp, ruleResync, ruleLast, ruleMinSeq, ruleReads, ruleViews, ruleSteps,
+		ruleRights, ruleContent, ruleCheckpoint, ruleCaughtUp, ruleResync, ruleLast, ruleAnswers, ruleMinSeq, ruleReads, ruleViews, ruleSteps,
 		rulePrices, ruleMoney, ruleOffers, ruleCouriers, ruleInbox, ruleLinear, ruleProgram,
 	}
 }
@@ -168,6 +169,7 @@ func (j *judge) end() {
 	for _, r := range j.rules {
 		r.end(j.w)
 	}
+	judgeAnswers(j.h, j.f)
 	answered := answersOf(j.h)
 	for _, c := range j.h.Clients() {
 		judgeClient(c, j.told, answered, j.o.Last, j.f)

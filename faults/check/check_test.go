@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -104,6 +105,56 @@ func (s *story) view(what, subject string) *viewRow {
 	return &s.views[i]
 }
 
+// said has the nth place be one that was said over a socket.
+func (s *story) said(n int) *history.Command {
+	e, c := s.event(courierLocated, n), s.command("courier.location", n)
+	c.ID, c.Wanted = id(90), map[string]string{
+		"over": "ws", "kept": "true", "latitude": fmt.Sprint(e.body.Latitude), "longitude": fmt.Sprint(e.body.Longitude),
+	}
+	return c
+}
+
+// joins finds when a client is let into a room.
+func (s *story) joins(user, room string) (*history.Client, int) {
+	for n := 1; ; n++ {
+		if c, i := s.entry(user, history.Joined, n); c.Log[i].Name == room {
+			return c, i
+		}
+	}
+}
+
+// past has a client leave the room of the first order at the end, join it again, and be told of all that it carried, but
+// for some.
+func (s *story) past(user string, but ...int64) *history.Client {
+	room := "order:" + order1
+	c, _ := s.told(user, s.last)
+	e := history.Entry{At: c.Log[len(c.Log)-1].At, Name: room}
+	for _, kind := range []history.Kind{history.Left, history.Left, history.Asked, history.Joined} {
+		e.Kind, e.Flag, e.Seq = kind, kind == history.Left, s.last
+		c.Log = append(c.Log, e)
+	}
+	for _, x := range s.events {
+		if x.told != nil && slices.Contains(x.told.channels, room) && !slices.Contains(but, x.seq) {
+			digest, _ := history.Digest(x.told.payload)
+			c.Log = append(c.Log, history.Entry{At: e.At, Kind: history.Event, Flag: true, Seq: x.seq, Name: x.told.event, Digest: digest})
+		}
+	}
+	return c
+}
+
+// cutOff has a client's connection be lost behind what first told of a seq or a later one, and it comes back.
+func (s *story) cutOff(user string, seq int64) {
+	c, _ := s.entry(user, history.Opened, 1)
+	k := slices.IndexFunc(c.Log, func(e history.Entry) bool { return e.Kind == history.Event && e.Seq >= seq })
+	at, known := c.Log[k].At, c.Log[k].Seq
+	c.Log = slices.Insert(c.Log, k+1,
+		history.Entry{At: at, Kind: history.Closed}, history.Entry{Kind: history.Opened, Seq: known},
+		history.Entry{At: at, Kind: history.Registered, Seq: known, Flag: true},
+		history.Entry{At: at, Kind: history.Joined, Seq: known, Name: "delivery:" + courier2, Prev: -1},
+		history.Entry{At: at, Kind: history.Joined, Seq: known, Name: "order:" + order1, Prev: -1},
+		history.Entry{At: at, Kind: history.CaughtUp, Seq: known})
+}
+
 var planted = map[string]fault{
 	"a seq is skipped": {ruleLog, func(s *story) { s.head++ }},
 	"a version comes twice": {ruleLog, func(s *story) {
@@ -123,6 +174,46 @@ var planted = map[string]fault{
 	"what was refused is there": {ruleRefused, func(s *story) {
 		c := s.command("courier.location", 2)
 		c.Attempts[0].Outcome, c.Attempts[0].Code = history.Refused, "forbidden"
+	}},
+	"what nobody asked for is there": {ruleOnce, func(s *story) {
+		e := s.event(offerCreated, 1)
+		e.meta.CorrelationID, e.meta.IdempotencyKey = id(99), ""
+		s.command("offer.create", 1).Attempts[0].Outcome = history.Unknown
+	}},
+	"what nobody asked for has no id": {ruleOnce, func(s *story) {
+		s.event(courierLocated, 3).meta = meta{UserID: courier2, Role: "delivery"}
+		s.command("courier.location", 3).Attempts[0].Outcome = history.Unknown
+	}},
+	"a place is there that nobody said over a socket": {ruleOnce, func(s *story) {
+		s.event(courierLocated, 3).meta.CorrelationID = id(99)
+		s.said(3).Wanted["latitude"] = "7"
+		s.command("courier.location", 3).Attempts[0].Outcome = history.Unknown
+	}},
+	"a place that was said over a socket and refused is there": {ruleRefused, func(s *story) {
+		c := s.said(3)
+		c.Attempts[0].Outcome, c.Attempts[0].Code = history.Refused, "forbidden"
+	}},
+	"a place that was said over a socket and kept is not there": {ruleAcknowledged, func(s *story) {
+		c := *s.said(3)
+		c.Wanted = maps.Clone(c.Wanted)
+		c.Wanted["latitude"] = "7"
+		s.h.AddCommand(&c)
+	}},
+	"a place that was said over a socket is at another seq": {ruleAcknowledged, func(s *story) { s.said(3).Attempts[0].Seq-- }},
+	"a place that was kept is not there": {ruleAcknowledged, func(s *story) {
+		s.does("courier.location", "delivery", courier2, order1, map[string]string{"kept": "true"}).Attempts[0].Seq = s.seqOf(courierLocated, 4)
+	}},
+	"a place that was not kept is there": {ruleAcknowledged, func(s *story) {
+		s.command("courier.location", 3).Wanted = map[string]string{"kept": "false"}
+	}},
+	"an entry that was read is not": {ruleAcknowledged, func(s *story) {
+		s.does("inbox.read", "customer", customer1, id(77), nil).Attempts[0].Seq = s.head
+	}},
+	"a refund that the provider told of is not there": {ruleAcknowledged, func(s *story) {
+		s.does("payment.webhook", "system", "", payment2, map[string]string{"type": "payment.refunded", "amount": "1900"}).Attempts[0].Seq = s.head
+	}},
+	"another amount is given back": {ruleAcknowledged, func(s *story) {
+		s.command("payment.refund", 1).Wanted = map[string]string{"amount": "499"}
 	}},
 	"a command is there twice": {ruleOnce, func(s *story) {
 		s.event(courierLocated, 3).meta = s.event(courierLocated, 2).meta
@@ -168,6 +259,28 @@ var planted = map[string]fault{
 		c.Log[i+2].Prev = -1
 	}},
 	"an event never comes": {ruleMissing, func(s *story) { s.forgets(customer2, s.seqOf(orderCancelled, 1)) }},
+	"an event of a room never comes, and the connection is lost": {ruleMissing, func(s *story) {
+		seq := s.seqOf(paymentCaptured, 1)
+		s.forgets(courier2, seq)
+		s.cutOff(courier2, seq)
+	}},
+	"the answer to a join lacks an event":         {ruleMissing, func(s *story) { s.past(courier2, s.seqOf(orderAssigned, 1)) }},
+	"the answer to a join lacks the newest place": {ruleMissing, func(s *story) { s.past(courier2, s.seqOf(courierLocated, 4)) }},
+	"the answer to a join has an event of somebody else": {ruleForeign, func(s *story) {
+		e := s.event(orderCancelled, 1)
+		digest, _ := history.Digest(e.told.payload)
+		c := s.past(courier2)
+		c.Log = append(c.Log, history.Entry{At: c.Log[len(c.Log)-1].At, Kind: history.Event, Flag: true, Seq: e.seq, Name: e.told.event, Digest: digest})
+	}},
+	"the answer to a join has an event twice": {ruleForeign, func(s *story) {
+		c := s.past(courier2)
+		c.Log = append(c.Log, c.Log[len(c.Log)-1])
+	}},
+	"an event of a room comes to who did not ask for it, and the connection is lost": {ruleForeign, func(s *story) {
+		c, i := s.joins(courier2, "order:"+order1)
+		c.Log = slices.Delete(c.Log, i, i+1)
+		s.cutOff(courier2, s.seqOf(paymentCaptured, 1))
+	}},
 	"an event of a room never comes": {ruleMissing, func(s *story) {
 		s.forgets(courier2, s.seqOf(paymentCaptured, 1))
 	}},
@@ -184,6 +297,19 @@ var planted = map[string]fault{
 	"a room does not end with the right": {ruleRights, func(s *story) {
 		c, i := s.entry(courier1, history.Left, 1)
 		c.Log = slices.Delete(c.Log, i, i+1)
+	}},
+	"a room is taken away for nothing": {ruleRights, func(s *story) {
+		c, _ := s.told(courier2, s.seqOf(paymentRefunded, 1))
+		c.Log = append(c.Log, history.Entry{At: c.Log[len(c.Log)-1].At, Kind: history.Left, Name: "order:" + order1})
+	}},
+	"a room is taken away from an admin": {ruleRights, func(s *story) {
+		c := s.h.Clients()[0]
+		room := history.Entry{Kind: history.Joined, Name: "order:" + order1, Prev: -1, Seq: s.last}
+		c.Log = append(c.Log, room, history.Entry{Kind: history.Left, Name: room.Name})
+	}},
+	"a room is refused to who may be in it": {ruleRights, func(s *story) {
+		c, _ := s.told(customer1, s.last)
+		c.Log = append(c.Log, history.Entry{Kind: history.Denied, Name: "order:" + order1, Subject: "forbidden"})
 	}},
 	"a room goes on behind its right": {ruleRights, func(s *story) {
 		c, i := s.entry(courier1, history.Left, 1)
@@ -215,6 +341,10 @@ var planted = map[string]fault{
 			c.Log[k].At = s.clock + time.Duration(k)
 		}
 	}},
+	"caught_up never comes": {ruleCaughtUp, func(s *story) {
+		c, i := s.entry(admin1, history.CaughtUp, 1)
+		c.Log[i].Kind = history.Checkpoint
+	}},
 	"a cursor is refused": {ruleResync, func(s *story) {
 		c, i := s.entry(admin1, history.CaughtUp, 1)
 		c.Log[i].Kind, c.Log[i].Name = history.Resync, "expired"
@@ -231,13 +361,27 @@ var planted = map[string]fault{
 		r := &s.h.Reads()[len(s.h.Reads())-2]
 		r.MinSeq = r.Seq + 1
 	}},
+	"a read that finds nothing is too old": {ruleMinSeq, func(s *story) {
+		r := &s.h.Reads()[len(s.h.Reads())-1]
+		r.MinSeq = r.Seq + 1
+	}},
+	"a read that finds nothing does not say of when": {ruleMinSeq, func(s *story) { s.h.Reads()[len(s.h.Reads())-1].Seq = 0 }},
+	"the program does not know what went wrong": {ruleAnswers, func(s *story) {
+		s.refused("offer.create", "admin", admin1, "X", "internal", nil).Attempts[0].Status = 500
+	}},
+	"no does not say why":  {ruleAnswers, func(s *story) { s.refused("offer.create", "admin", admin1, "X", "", nil) }},
+	"a read ends with 500": {ruleAnswers, func(s *story) { s.h.AddRead(history.Read{Status: 500, Code: "internal"}) }},
+	"a connection ends with 500": {ruleAnswers, func(s *story) {
+		c := s.h.Clients()[0]
+		c.Log = append(c.Log, history.Entry{Kind: history.Closed, Seq: 500, Name: "internal"})
+	}},
 	"a read lacks an event": {ruleReads, func(s *story) {
 		r := &s.h.Reads()[len(s.h.Reads())-2]
 		r.Body = []byte(`{"code":"TEN","description":"ten","discountValue":10,"maxUses":1,"withdrawn":false,"uses":0}`)
 	}},
 	"a read finds nothing": {ruleReads, func(s *story) {
 		r := &s.h.Reads()[len(s.h.Reads())-2]
-		r.Status, r.Body = 404, nil
+		r.Status, r.Code, r.Body = 404, "not_found", nil
 	}},
 	"a read model lost an event": {ruleViews, func(s *story) { s.view("courier", courier1).doc = []byte(`{"status":"busy","currentOrder":null}`) }},
 	"a read model lost an order": {ruleViews, func(s *story) { s.views = s.views[1:] }},
@@ -338,6 +482,22 @@ func TestAnOfferIsUsedAsOftenAsItMayBe(t *testing.T) {
 	}
 }
 
+// Whatever it is that came of a command, it came once.
+func TestAWebhookIsNotCountedTwice(t *testing.T) {
+	t.Parallel()
+	for _, typ := range kinds["payment.webhook"].makes {
+		h, f := history.New(1), newFindings()
+		h.AddCommand(&history.Command{ID: id(1), Name: "payment.webhook", Subject: payment1, Attempts: []history.Attempt{{}}})
+		r := newCommandRule(h, f)
+		for seq := range int64(2) {
+			r.event(&event{seq: seq + 1, typ: typ, meta: meta{CorrelationID: id(1)}, body: body{PaymentID: payment1}}, newWorld())
+		}
+		if r.end(newWorld()); len(f.told()) != 1 || f.told()[0].Rule != ruleOnce {
+			t.Errorf("two of %s: %v", typ, f.told())
+		}
+	}
+}
+
 // Of a million of the same violations the report has a few, and how many they are.
 func TestManyViolationsAreToldOfByAFew(t *testing.T) {
 	t.Parallel()
@@ -364,8 +524,8 @@ func TestARuleThatSawNothingIsAViolation(t *testing.T) {
 func TestAReadIsNotTakenForNewerThanItWasAskedToBe(t *testing.T) {
 	t.Parallel()
 	s := evening(t)
-	idle := s.does("courier.location", "delivery", courier2, order1, nil)
-	s.h.AddRead(history.Read{Began: 1, Ended: 2, What: "order", Subject: id(9), MinSeq: idle.Acknowledged().Seq, Seq: 1, Status: 404})
+	idle := s.does("courier.location", "delivery", courier2, order1, map[string]string{"kept": "false"})
+	s.h.AddRead(history.Read{Began: 1, Ended: 2, What: "order", Subject: id(9), MinSeq: idle.Acknowledged().Seq, Seq: 1, Status: 404, Code: "not_found"})
 	old := s.h.Reads()[0]
 	old.MinSeq, old.Ended = 0, idle.Attempts[0].Began-1
 	s.h.AddRead(old)
@@ -381,7 +541,7 @@ func TestTheCourierOfAnOrderIsToldOfItsPast(t *testing.T) {
 	granted := s.seqOf(orderAssigned, 2)
 	c := s.listen("delivery", courier2, "sse", map[string]int64{"order:" + order1: granted})
 	late := *c
-	late.Log = []history.Entry{{Kind: history.Opened}, {Kind: history.Registered, Seq: granted, Flag: true}, {Kind: history.Joined, Name: "order:" + order1}}
+	late.Log = []history.Entry{{Kind: history.Opened}, {Kind: history.Registered, Seq: granted, Flag: true}, {Kind: history.Joined, Name: "order:" + order1, Prev: -1}}
 	for _, e := range s.events {
 		if n := e.told; n != nil && (slices.Contains(n.channels, "order:"+order1) || slices.ContainsFunc(n.channels, func(c string) bool {
 			return c == "all" || c == "role:delivery" || c == "user:"+courier2
@@ -408,6 +568,40 @@ func TestTheCourierOfAnOrderIsToldOfItsPast(t *testing.T) {
 	}
 }
 
+// Of the past of a room a place may be left out that a newer one replaces, and nothing else.
+func TestAJoinIsAnsweredWithThePast(t *testing.T) {
+	t.Parallel()
+	s := evening(t)
+	s.past(courier2, s.seqOf(courierLocated, 1), s.seqOf(courierLocated, 3))
+	if broken := s.judged(); len(broken) > 0 {
+		t.Error(broken)
+	}
+}
+
+// Who asked for a room and lost the connection may have been in it, and told of it, without hearing so.
+func TestWhatComesBeforeTheAnswerToAJoinIsNoFault(t *testing.T) {
+	t.Parallel()
+	s := evening(t)
+	c, i := s.joins(courier2, "order:"+order1)
+	c.Log[i].Kind = history.Asked
+	s.cutOff(courier2, s.seqOf(paymentRefunded, 1))
+	if broken := s.judged(); len(broken) > 0 {
+		t.Error(broken)
+	}
+}
+
+// A right that ends may be told of when it is there again, and is refused to who is behind.
+func TestARoomIsTakenAwayWithTheRight(t *testing.T) {
+	t.Parallel()
+	s := evening(t)
+	c, i := s.entry(courier1, history.Left, 1)
+	c.Log = slices.Insert(c.Log, i+1, history.Entry{At: c.Log[i].At, Kind: history.Asked, Name: c.Log[i].Name},
+		history.Entry{At: c.Log[i].At, Kind: history.Denied, Name: c.Log[i].Name, Subject: "forbidden"})
+	if broken := s.judged(); len(broken) > 0 {
+		t.Error(broken)
+	}
+}
+
 // A place that only a room carries may be on its way when the client leaves: nothing newer comes then.
 func TestAPlaceIsNotMissedByWhoLeavesTheRoom(t *testing.T) {
 	t.Parallel()
@@ -421,7 +615,8 @@ func TestAPlaceIsNotMissedByWhoLeavesTheRoom(t *testing.T) {
 		c := &history.Client{User: "carl", Role: "customer", Log: []history.Entry{
 			{Kind: history.Opened},
 			{Kind: history.Registered, Flag: true},
-			{Kind: history.Joined, Name: room},
+			{Kind: history.CaughtUp},
+			{Kind: history.Joined, Name: room, Prev: -1},
 			{Kind: history.Event, Seq: 2, Prev: -1, Name: "business:status:update"},
 		}}
 		if left {

@@ -2,15 +2,14 @@ package check
 
 import (
 	"maps"
+	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/orderlog/orderlog/faults/history"
 )
 
-// inFlight is how long what a client asked for and what the server says of it may cross: an event of a room may come
-// before the answer to the join, and may be missing before the answer to the leave.
+// inFlight is how long the end of a right may be on its way to who is in the room.
 const inFlight = 10 * time.Second
 
 // watcher goes over what one client was told, over all its connections.
@@ -38,14 +37,13 @@ type watcher struct {
 	rooms      map[string]*stay
 	leaving    map[string]bool // rooms that it has asked to leave: they may go on until that is answered
 	skipped    map[string]skip // places that were left out, by the order: a newer one has to come
+	asking     map[string]bool // rooms that it has asked to join: their events may come before that is answered
 	early      []early         // events of rooms that are not joined yet
-	roomMissed []roomMiss      // events that should have come, unless the client is leaving
-}
+	roomMissed []roomMiss      // events that should have come
+	caughtUp   bool            // or it was said that it cannot
 
-// stay is a time in a room.
-type stay struct {
-	from int64
-	late time.Duration // when the client was first told of something behind the end of its right; 0: it was not
+	held   map[string]int64 // the rooms that it has, and from where, over all its connections
+	answer *joinAnswer      // the answer to a join whose past is being told; nil: none
 }
 
 type miss struct {
@@ -59,26 +57,16 @@ type skip struct {
 	room string // for the sake of which it should have come; empty: of a channel that the client has by its token
 }
 
-type early struct {
-	seq int64
-	at  time.Duration
-}
-
-type roomMiss struct {
-	room string
-	seq  int64
-	at   time.Duration
-}
-
 func judgeClient(c *history.Client, t *toldRule, answered answers, last int64, f *findings) {
 	w := &watcher{
 		c: c, t: t, answered: answered, f: f, known: -1, base: [3]string{"all", "role:" + c.Role, "user:" + c.User},
-		missed: map[int64]miss{}, rooms: map[string]*stay{}, leaving: map[string]bool{}, skipped: map[string]skip{},
+		missed: map[int64]miss{}, rooms: map[string]*stay{}, leaving: map[string]bool{}, asking: map[string]bool{},
+		skipped: map[string]skip{}, held: map[string]int64{},
 	}
 	for i := range c.Log {
 		w.entry(&c.Log[i])
 	}
-	w.closed(1<<62 - 1)
+	w.closed()
 	w.end(last)
 }
 
@@ -87,6 +75,9 @@ func (w *watcher) add(rule, format string, args ...any) {
 }
 
 func (w *watcher) entry(e *history.Entry) {
+	if e.Kind != history.Event || !e.Flag {
+		w.pastEnds()
+	}
 	switch e.Kind {
 	case history.Opened:
 		w.opened(e)
@@ -96,6 +87,7 @@ func (w *watcher) entry(e *history.Entry) {
 		switch {
 		case e.Flag:
 			w.content(e)
+			w.ofPast(e)
 		case e.Name == "order:status:changed": // the twin of order:status:update, for admins over Socket.IO
 			w.content(&history.Entry{At: e.At, Seq: e.Seq, Name: "order:status:update", Digest: e.Digest})
 		default:
@@ -106,13 +98,20 @@ func (w *watcher) entry(e *history.Entry) {
 	case history.Resync:
 		w.f.look(ruleResync)
 		w.add(ruleResync, "was told at %s that what comes after %d cannot be had (%s), which nothing in this run can be the reason of", e.At, w.known, e.Name)
-		w.known, w.prev, w.start = e.Seq, e.Seq, e.Seq
+		w.known, w.prev, w.start, w.caughtUp = e.Seq, e.Seq, e.Seq, true
 	case history.Joined:
 		w.joined(e)
 	case history.Left:
 		w.left(e)
+	case history.Asked:
+		w.asking[e.Name] = true
+	case history.Denied:
+		w.denied(e)
 	case history.Closed:
-		w.closed(e.At)
+		w.closed()
+		if e.Seq == http.StatusInternalServerError {
+			w.add(ruleAnswers, "was answered %d (%s) at %s", e.Seq, e.Name, e.At)
+		}
 	case history.Faulty:
 		w.add(ruleLast, "at %s: %s", e.At, e.Name)
 	case history.Reconnect:
@@ -120,8 +119,8 @@ func (w *watcher) entry(e *history.Entry) {
 }
 
 func (w *watcher) opened(e *history.Entry) {
-	w.closed(e.At)
-	w.asked, w.openedAt, w.prev = e.Seq, e.At, e.Seq
+	w.closed()
+	w.asked, w.openedAt, w.prev, w.caughtUp = e.Seq, e.At, e.Seq, false
 	if e.Seq < 0 {
 		if w.known >= 0 {
 			w.add(ruleLast, "the client came back at %s without a cursor, and knew %d: the suite is wrong", e.At, w.known)
@@ -235,26 +234,14 @@ func (w *watcher) carried(e *history.Entry, t told) {
 	}
 	switch {
 	case entitled: // the answer to its join may come yet
-		w.early = append(w.early, early{e.Seq, e.At})
+		asked := slices.ContainsFunc(t.channels, func(c string) bool { return w.asking[c] })
+		w.early = append(w.early, early{e.Seq, e.At, asked})
 	case in:
 		w.f.look(ruleRights)
 		w.add(ruleRights, "was told at %s of seq %d (%s), and had lost the right to it", e.At, e.Seq, t)
 	default:
 		w.add(ruleForeign, "was told at %s of seq %d (%s), which is not for it", e.At, e.Seq, t)
 	}
-}
-
-// past says that an event is of the past of an order's room, which whoever may join it may see: from before it had the
-// right by which it was let in, when it was registered or joined. Rights are judged by the log, of which what clients are
-// told may be far behind.
-func (w *watcher) past(room string, seq int64) bool {
-	r, s := w.t.rights, w.rooms[room]
-	granted := r.grantedAfter(room, w.c.User, seq)
-	if !strings.HasPrefix(room, "order:") || granted == 0 || s == nil {
-		return false
-	}
-	letIn := !r.has(room, w.c.User, w.c.Role, s.from) && granted == r.grantedAfter(room, w.c.User, s.from)
-	return granted <= w.live || letIn
 }
 
 // advance moves known to a seq, and finds what was passed over. The seq itself has come, unless nothing but a
@@ -291,30 +278,6 @@ func (w *watcher) passBase(i int, seqs []int64, end int64, m miss) {
 	w.next[i] = n
 }
 
-func (w *watcher) passRoom(room string, s *stay, end int64, at time.Duration) {
-	if lost := w.t.rights.endsAfter(room, w.c.User, s.from); lost > 0 && w.c.Role != "admin" && room != "delivery:"+w.c.User {
-		if lost < end && s.late == 0 {
-			s.late = at
-		}
-		if s.late > 0 && at > s.late+inFlight {
-			w.add(ruleRights, "lost the right to %s at seq %d and was not told to have left it by %s", room, lost, at)
-			delete(w.rooms, room)
-			return
-		}
-		end = min(end, lost)
-	}
-	for _, seq := range between(w.t.channels[room], max(w.known, s.from), end) {
-		t := w.t.events[seq]
-		switch {
-		case slices.ContainsFunc(w.base[:], func(c string) bool { return slices.Contains(t.channels, c) }): // is looked at there
-		case t.order != "":
-			w.skipped[t.order] = skip{seq, room}
-		default:
-			w.roomMissed = append(w.roomMissed, roomMiss{room, seq, at})
-		}
-	}
-}
-
 // between are the seqs behind one and before another.
 func between(seqs []int64, after, end int64) []int64 {
 	i, found := slices.BinarySearch(seqs, after)
@@ -334,7 +297,10 @@ func (w *watcher) position(e *history.Entry) {
 	w.advance(e.Seq, e.At, true)
 	w.prev = e.Seq
 	w.places(e.At)
-	if e.Kind == history.CaughtUp && w.asked >= 0 {
+	if e.Kind == history.Checkpoint && w.asked >= 0 && !w.caughtUp {
+		w.add(ruleCaughtUp, "was told at %s that there was nothing up to %d, and never that it had caught up with what came after %d", e.At, e.Seq, w.asked)
+	}
+	if w.caughtUp = true; e.Kind == history.CaughtUp && w.asked >= 0 {
 		w.f.look(ruleCaughtUp)
 		if answered := w.answered.before(w.openedAt); answered > e.Seq {
 			w.add(ruleCaughtUp, "had caught up with %d at %s, and seq %d was answered before it came back at %s", e.Seq, e.At, answered, w.openedAt)
@@ -353,60 +319,6 @@ func (w *watcher) places(at time.Duration) {
 // forget drops the places that only rooms carry which the client is not in any more.
 func (w *watcher) forget(gone func(room string) bool) {
 	maps.DeleteFunc(w.skipped, func(_ string, s skip) bool { return s.room != "" && gone(s.room) })
-}
-
-func (w *watcher) joined(e *history.Entry) {
-	delete(w.leaving, e.Name)
-	if w.rooms[e.Name] == nil {
-		w.rooms[e.Name] = &stay{from: e.Seq}
-	}
-	came := map[int64]bool{}
-	w.early = slices.DeleteFunc(w.early, func(x early) bool {
-		came[x.seq] = true
-		return slices.Contains(w.t.events[x.seq].channels, e.Name)
-	})
-	// What came in the stream before the answer lies behind what the answer says, and all of it has to have come.
-	before := *w
-	before.known, before.roomMissed = max(e.Seq, w.start), nil
-	before.passRoom(e.Name, w.rooms[e.Name], w.known+1, e.At)
-	for _, m := range before.roomMissed {
-		if !came[m.seq] {
-			w.roomMissed = append(w.roomMissed, m)
-		}
-	}
-}
-
-// left is told by the server, or is what the client wants: then there is one entry when it asks and one when it is
-// answered.
-func (w *watcher) left(e *history.Entry) {
-	asks := e.Flag && w.rooms[e.Name] != nil
-	w.forget(func(room string) bool { return room == e.Name })
-	delete(w.rooms, e.Name)
-	delete(w.leaving, e.Name)
-	if asks {
-		w.leaving[e.Name] = true
-	}
-	if e.Flag {
-		w.roomMissed = slices.DeleteFunc(w.roomMissed, func(m roomMiss) bool { return m.room == e.Name && m.at >= e.At-inFlight })
-	}
-}
-
-// closed ends a connection.
-func (w *watcher) closed(at time.Duration) {
-	for _, m := range w.roomMissed {
-		if m.at < at-inFlight {
-			w.add(ruleMissing, "seq %d (%s) of %s did not come before what came at %s", m.seq, w.t.events[m.seq], m.room, m.at)
-		}
-	}
-	for _, x := range w.early {
-		if x.at < at-inFlight {
-			w.add(ruleForeign, "was told of seq %d (%s) at %s, and is in none of its rooms", x.seq, w.t.events[x.seq], x.at)
-		}
-	}
-	w.forget(func(string) bool { return true })
-	w.roomMissed, w.early = nil, nil
-	clear(w.rooms)
-	clear(w.leaving)
 }
 
 func (w *watcher) end(last int64) {

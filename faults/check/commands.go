@@ -2,7 +2,9 @@ package check
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,9 +30,6 @@ func ofProduct(b *body) string { return b.ProductID }
 func ofEntry(b *body) string   { return b.ID }
 func ofNothing(*body) string   { return "" }
 
-// always: whether it was so already cannot be told from the world as it is kept here.
-func always(*history.Command, *world) bool { return true }
-
 // kinds are the commands by their names in the history.
 var kinds = map[string]kind{
 	"order.place":  {[]string{orderPlaced}, nil, ofOrder},
@@ -46,9 +45,11 @@ var kinds = map[string]kind{
 	"courier.status": {[]string{courierChanged}, func(c *history.Command, w *world) bool {
 		return w.courier(c.User).chosen == c.Wanted["status"]
 	}, ofCourier},
-	"courier.location": {[]string{courierLocated}, always, ofOrder},
-	"offer.create":     {[]string{offerCreated}, nil, ofOffer},
-	"offer.update":     {[]string{offerUpdated}, nil, ofOffer},
+	"courier.location": {[]string{courierLocated}, func(c *history.Command, _ *world) bool {
+		return c.Wanted["kept"] == "false" // what is asked of a point is not that it is kept
+	}, ofOrder},
+	"offer.create": {[]string{offerCreated}, nil, ofOffer},
+	"offer.update": {[]string{offerUpdated}, nil, ofOffer},
 	"offer.withdraw": {[]string{offerWithdrawn}, func(c *history.Command, w *world) bool {
 		return w.offer(c.Subject).withdrawn
 	}, ofOffer},
@@ -60,7 +61,9 @@ var kinds = map[string]kind{
 	"business.open":  {[]string{opened}, nil, ofNothing},
 	"business.close": {[]string{closed}, nil, ofNothing},
 	"inbox.send":     {[]string{inboxEntered}, nil, ofEntry},
-	"inbox.read":     {[]string{inboxRead}, always, ofEntry},
+	"inbox.read": {[]string{inboxRead}, func(c *history.Command, w *world) bool {
+		return w.read[c.Subject]
+	}, ofEntry},
 	"inbox.read_all": {[]string{inboxAllRead}, nil, ofNothing},
 }
 
@@ -73,7 +76,7 @@ func idleWebhook(c *history.Command, w *world) bool {
 	case "payment.failed":
 		return p.status() != "pending"
 	}
-	return true // the refund was told of before
+	return p.reported[c.Key] // as the provider names the refund
 }
 
 // commandRule compares what users were answered with what is in the log.
@@ -82,6 +85,7 @@ type commandRule struct {
 	h      *history.History
 	stored map[string]*stored // by the correlation id
 	keys   map[[2]string]*stored
+	places map[string]*stored // of couriers, by what is said of them
 	last   *stored
 	idle   []*history.Command // acknowledged without events as far as seen, by the seq that was answered
 	asIs   map[string]bool    // whether there was nothing to do for a command of idle
@@ -95,10 +99,13 @@ type stored struct {
 	made        []made
 }
 
-type made struct{ typ, subject string }
+type made struct {
+	typ, subject string
+	amount       int64
+}
 
 func newCommandRule(h *history.History, f *findings) *commandRule {
-	r := &commandRule{f: f, h: h, stored: map[string]*stored{}, keys: map[[2]string]*stored{}, asIs: map[string]bool{}}
+	r := &commandRule{f: f, h: h, stored: map[string]*stored{}, keys: map[[2]string]*stored{}, places: map[string]*stored{}, asIs: map[string]bool{}}
 	for _, c := range h.Commands() {
 		if k, known := kinds[c.Name]; known && k.idle != nil && c.Acknowledged() != nil {
 			r.idle = append(r.idle, c)
@@ -110,7 +117,7 @@ func newCommandRule(h *history.History, f *findings) *commandRule {
 
 func (r *commandRule) event(e *event, w *world) {
 	r.settleIdle(e.seq, w)
-	if e.reaction() || e.meta.CorrelationID == "" {
+	if e.reaction() {
 		r.last = nil
 		return
 	}
@@ -123,7 +130,10 @@ func (r *commandRule) event(e *event, w *world) {
 		r.f.add(ruleOnce, "command %s is in the log from seq %d on, in a commit of %s, and again at seq %d", id, s.first, s.at.Format(time.RFC3339Nano), e.seq)
 	}
 	s.last = e.seq
-	s.made = append(s.made, made{e.typ, subjectOf(&e.body, e.typ)})
+	s.made = append(s.made, made{e.typ, subjectOf(&e.body, e.typ), e.body.Amount})
+	if e.typ == courierLocated {
+		r.places[placeOf(&e.body)] = s
+	}
 	if e.meta.IdempotencyKey != "" {
 		key := [2]string{e.meta.UserID, e.meta.IdempotencyKey}
 		if before := r.keys[key]; before != nil && before != s {
@@ -164,13 +174,15 @@ func subjectOf(b *body, typ string) string {
 
 func (r *commandRule) end(w *world) {
 	r.settleIdle(1<<62, w)
+	asked := map[*stored]bool{}
 	for _, c := range r.h.Commands() {
 		k, known := kinds[c.Name]
 		if !known {
 			r.f.add(ruleAcknowledged, "the checker does not know what %q is, of command %s: tell it", c.Name, c.ID)
 			continue
 		}
-		s := r.stored[strings.ToLower(c.ID)]
+		s := r.of(c)
+		asked[s] = true
 		r.judgeOnce(c, k, s)
 		if ack := c.Acknowledged(); ack != nil {
 			r.judgeAcknowledged(c, k, s, ack)
@@ -181,7 +193,24 @@ func (r *commandRule) end(w *world) {
 			}
 		}
 	}
+	for id, s := range r.stored {
+		if !asked[s] {
+			r.f.add(ruleOnce, "command %q is in the log at seq %d to %d as %s, and nobody asked for it", id, s.first, s.last, s.made[0].typ)
+		}
+	}
 	r.judgeOrder()
+}
+
+// of is what is in the log of a command. What was said over a socket has no id there, and is known by its place.
+func (r *commandRule) of(c *history.Command) *stored {
+	if c.Wanted["over"] != "" {
+		return r.places[strings.Join([]string{c.User, strings.ToLower(c.Subject), c.Wanted["latitude"], c.Wanted["longitude"]}, " ")]
+	}
+	return r.stored[strings.ToLower(c.ID)]
+}
+
+func placeOf(b *body) string {
+	return fmt.Sprint(b.AgentID, " ", strings.ToLower(b.OrderID), " ", b.Latitude, " ", b.Longitude)
 }
 
 func (r *commandRule) judgeOnce(c *history.Command, k kind, s *stored) {
@@ -196,14 +225,16 @@ func (r *commandRule) judgeOnce(c *history.Command, k kind, s *stored) {
 	if s == nil {
 		return
 	}
-	n := 0
-	for _, m := range s.made {
-		if slices.Contains(k.makes[:1], m.typ) {
-			n++
+	for _, typ := range k.makes {
+		n := 0
+		for _, m := range s.made {
+			if m.typ == typ {
+				n++
+			}
 		}
-	}
-	if n > 1 {
-		r.f.add(ruleOnce, "%s made %d × %s at seq %d to %d", words(c), n, k.makes[0], s.first, s.last)
+		if n > 1 {
+			r.f.add(ruleOnce, "%s made %d × %s at seq %d to %d", words(c), n, typ, s.first, s.last)
+		}
 	}
 }
 
@@ -227,6 +258,10 @@ func (r *commandRule) judgeAcknowledged(c *history.Command, k kind, s *stored, a
 		r.f.add(ruleAcknowledged, "%s was acknowledged, and is in the log at seq %d as %s", words(c), s.first, s.made[0].typ)
 	case c.Subject != "" && s.made[i].subject != "" && !strings.EqualFold(s.made[i].subject, c.Subject):
 		r.f.add(ruleAcknowledged, "%s was acknowledged, and is in the log at seq %d for %s", words(c), s.first, s.made[i].subject)
+	case c.Wanted["amount"] != "" && c.Wanted["amount"] != strconv.FormatInt(s.made[i].amount, 10) && s.made[i].typ != paymentFailed:
+		r.f.add(ruleAcknowledged, "%s of %s was acknowledged, and is in the log at seq %d with %d", words(c), c.Wanted["amount"], s.first, s.made[i].amount)
+	case c.Wanted["kept"] == "false":
+		r.f.add(ruleAcknowledged, "%s was not kept, as it was answered, and is in the log at seq %d", words(c), s.first)
 	}
 	for _, a := range c.Attempts {
 		if a.Outcome == history.Acknowledged && a.Seq != s.last {
@@ -259,7 +294,7 @@ func (r *commandRule) judgeOrder() {
 	}
 	var begun, ended []span
 	for _, c := range r.h.Commands() {
-		s := r.stored[strings.ToLower(c.ID)]
+		s := r.of(c)
 		if s == nil || len(c.Attempts) == 0 {
 			continue
 		}
@@ -301,36 +336,4 @@ func codes(c *history.Command) string {
 		all = append(all, cmp.Or(a.Code, "no code"))
 	}
 	return strings.Join(all, ", ")
-}
-
-// answers are the acknowledged seqs by the time when they were answered: the newest one of each moment.
-type answers struct {
-	at  []time.Duration
-	seq []int64
-}
-
-func answersOf(h *history.History) answers {
-	var acks []history.Attempt
-	for _, c := range h.Commands() {
-		if a := c.Acknowledged(); a != nil {
-			acks = append(acks, *a)
-		}
-	}
-	slices.SortFunc(acks, func(a, b history.Attempt) int { return cmp.Compare(a.Ended, b.Ended) })
-	var all answers
-	newest := int64(0)
-	for _, a := range acks {
-		newest = max(newest, a.Seq)
-		all.at, all.seq = append(all.at, a.Ended), append(all.seq, newest)
-	}
-	return all
-}
-
-// before is the newest seq that anybody had been answered before a moment.
-func (a answers) before(at time.Duration) int64 {
-	i, _ := slices.BinarySearch(a.at, at)
-	if i == 0 {
-		return 0
-	}
-	return a.seq[i-1]
 }

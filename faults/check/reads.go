@@ -22,7 +22,7 @@ func newReadRule(h *history.History, f *findings) *readRule {
 		if found || read.Status == http.StatusNotFound {
 			r.reads = append(r.reads, read)
 		}
-		if found && read.MinSeq > 0 {
+		if (found || read.Status == http.StatusNotFound) && read.MinSeq > 0 {
 			f.look(ruleMinSeq)
 			if read.Seq < read.MinSeq {
 				f.add(ruleMinSeq, "%s %s was read by %s from node %d at %s with min_seq %d, and the answer is of %d",

@@ -131,9 +131,9 @@ func (s *story) reads(what, subject string) {
 	}
 	fields, exists, _ := w.document(what, subject)
 	seq := int64(len(s.events))
-	r := history.Read{Began: s.tick(), Ended: s.tick(), User: admin1, What: what, Subject: subject, MinSeq: s.answered(), Seq: seq, Status: 404}
+	r := history.Read{Began: s.tick(), Ended: s.tick(), User: admin1, What: what, Subject: subject, MinSeq: s.answered(), Seq: seq, Status: 404, Code: "not_found"}
 	if exists {
-		r.Status, r.Body = 200, asJSON(s.t, fields)
+		r.Status, r.Code, r.Body = 200, "", asJSON(s.t, fields)
 	}
 	s.h.AddRead(r)
 }
@@ -300,10 +300,10 @@ func (s *story) listen(role, user, transport string, rooms map[string]int64, cut
 		}
 		c.Log = append(c.Log, e)
 	}
-	known, end := int64(0), rights{}
+	known, live, end := int64(0), int64(3), rights{}
 	w := newWorld()
 	add(history.Entry{Kind: history.Opened, Seq: 0, Prev: -1})
-	add(history.Entry{Kind: history.Registered, Seq: 3, Flag: true, Prev: -1})
+	add(history.Entry{Kind: history.Registered, Seq: live, Flag: true, Prev: -1})
 	for _, e := range s.events {
 		end.event(e, w)
 		w.apply(e)
@@ -321,9 +321,13 @@ func (s *story) listen(role, user, transport string, rooms map[string]int64, cut
 			add(history.Entry{Kind: history.Event, Prev: known, Seq: e.seq, Name: n.event, Digest: digest})
 			known = e.seq
 		}
+		if e.seq == live {
+			known = e.seq
+			add(history.Entry{Kind: history.CaughtUp, Seq: known})
+		}
 		for _, room := range slices.Sorted(maps.Keys(rooms)) {
 			if max(rooms[room], 1) == e.seq {
-				add(history.Entry{Kind: history.Joined, Name: room, Seq: e.seq})
+				add(history.Entry{Kind: history.Joined, Name: room, Seq: e.seq, Prev: -1})
 				in = append(in, room)
 			}
 		}
@@ -331,10 +335,8 @@ func (s *story) listen(role, user, transport string, rooms map[string]int64, cut
 			add(history.Entry{Kind: history.Closed})
 			add(history.Entry{Kind: history.Opened, Seq: known})
 			add(history.Entry{Kind: history.Registered, Seq: e.seq, Flag: true})
-			if e.seq > known {
-				known = e.seq
-				add(history.Entry{Kind: history.CaughtUp, Seq: known})
-			}
+			known = e.seq
+			add(history.Entry{Kind: history.CaughtUp, Seq: known})
 		}
 	}
 	add(history.Entry{Kind: history.Checkpoint, Seq: known})

@@ -9,6 +9,7 @@ type world struct {
 	couriers map[string]*courierState
 	offers   map[string]*offerState
 	products map[string]*productState
+	read     map[string]bool // entries of inboxes that were read one by one
 }
 
 type orderState struct {
@@ -23,6 +24,7 @@ type paymentState struct {
 	amount                        int64
 	captured, refunded, refundDue int64
 	refunds                       map[string]int64 // that count, by their id
+	reported                      map[string]bool  // all that were told of and not refused, by their id
 }
 
 // status is where the contract says that a payment is.
@@ -66,7 +68,7 @@ type productState struct {
 func newWorld() *world {
 	return &world{
 		orders: map[string]*orderState{}, payments: map[string]*paymentState{}, couriers: map[string]*courierState{},
-		offers: map[string]*offerState{}, products: map[string]*productState{},
+		offers: map[string]*offerState{}, products: map[string]*productState{}, read: map[string]bool{},
 	}
 }
 
@@ -117,6 +119,8 @@ func (w *world) apply(e *event) {
 		c.status, c.order, c.customer = b.Status, "", ""
 	case offerCreated, offerUpdated, offerWithdrawn, offerUseCounted, offerUseReturned:
 		w.applyOffer(e)
+	case inboxRead:
+		w.read[b.ID] = true
 	default:
 		w.applyPayment(e)
 	}
@@ -164,6 +168,7 @@ func (w *world) applyPayment(e *event) {
 	switch e.typ {
 	case paymentStarted:
 		p.order, p.customer, p.amount, p.refunds = b.OrderID, b.CustomerID, b.Amount, map[string]int64{}
+		p.reported = map[string]bool{}
 		o := w.order(b.OrderID)
 		o.payments = append(o.payments, b.PaymentID)
 	case paymentCaptured:
@@ -178,12 +183,17 @@ func (w *world) applyPayment(e *event) {
 		p.refunded += b.Amount
 		p.refundDue = max(0, p.refundDue-b.Amount)
 		if p.refunds != nil {
-			p.refunds[b.RefundID] = b.Amount
+			p.refunds[b.RefundID], p.reported[b.RefundID] = b.Amount, true
+		}
+	case refundReported:
+		if p.reported != nil {
+			p.reported[b.RefundID] = true
 		}
 	case refundFailed:
 		p.refunded -= b.Amount
 		p.refundDue += b.Amount
 		delete(p.refunds, b.RefundID)
+		delete(p.reported, b.RefundID)
 	}
 }
 

@@ -208,3 +208,14 @@ func TestNothingIsSentAgainByTheTransport(t *testing.T) {
 		}
 	}
 }
+
+// What is judged of a location is whether it was kept, which its answer says.
+func TestWhetherALocationWasKeptIsNoted(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]string{`{"kept":true}`: "true", `{"kept":false}`: "false", `{}`: "", `no`: ""} {
+		w := &wish{wanted: map[string]string{}}
+		if w.noteKept([]byte(answer)); w.wanted["kept"] != want {
+			t.Errorf("%s: noted %q", answer, w.wanted["kept"])
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,6 +28,8 @@ type wish struct {
 	again int
 	// made says that the answer's id is the subject.
 	made bool
+	// kept says that the answer tells whether it was kept, which is noted with what was wanted.
+	kept bool
 
 	last answer // set by insist: the newest answer that there was
 }
@@ -59,6 +62,9 @@ func (c *Crowd) insist(ctx context.Context, u *user, w *wish) *history.Command {
 		q.key = ""
 	}
 	c.attempt(ctx, q, w, done)
+	if w.kept && done.Acknowledged() != nil {
+		w.noteKept(w.last.body)
+	}
 	if w.made && done.Acknowledged() != nil {
 		var made struct {
 			ID string `json:"id"`
@@ -68,6 +74,14 @@ func (c *Crowd) insist(ctx context.Context, u *user, w *wish) *history.Command {
 	}
 	c.cfg.History.AddCommand(done)
 	return done
+}
+
+// noteKept takes from an answer whether what was asked for is in the log. One that does not say so says nothing of it.
+func (w *wish) noteKept(answer []byte) {
+	var a struct{ Kept *bool }
+	if json.Unmarshal(answer, &a) == nil && a.Kept != nil {
+		w.wanted["kept"] = strconv.FormatBool(*a.Kept)
+	}
 }
 
 func (c *Crowd) attempt(ctx context.Context, q ask, w *wish, done *history.Command) {

@@ -56,7 +56,7 @@ func (c *Crowd) locate(ctx context.Context, a attempt, rng *rand.Rand) bool {
 	}
 	lat, lng := 52+rng.Float64(), 13+rng.Float64()
 	w := &wish{
-		name: "courier.location", method: http.MethodPost, path: "/delivery/location", subject: o.id, once: a.keyless,
+		name: "courier.location", method: http.MethodPost, path: "/delivery/location", subject: o.id, once: a.keyless, kept: true,
 		body:   map[string]any{"orderId": o.id, "latitude": lat, "longitude": lng},
 		wanted: map[string]string{"agent": k.id, "latitude": fmt.Sprint(lat), "longitude": fmt.Sprint(lng)},
 	}
@@ -67,7 +67,7 @@ func (c *Crowd) locate(ctx context.Context, a attempt, rng *rand.Rand) bool {
 }
 
 // locateOverSocket says it over one of the courier's devices, if one is connected. Such a command has no id of its own in
-// the log: it is known by the seq that it was answered.
+// the log: it is known there by its place.
 func (c *Crowd) locateOverSocket(ctx context.Context, u *user, w *wish) bool {
 	for _, d := range c.devicesOf[u] {
 		began := c.cfg.History.Now()
@@ -76,6 +76,7 @@ func (c *Crowd) locateOverSocket(ctx context.Context, u *user, w *wish) bool {
 			continue
 		}
 		w.wanted["over"] = d.log.Transport
+		w.noteKept(a.body)
 		c.cfg.History.AddCommand(&history.Command{
 			ID: uuid.NewString(), Name: w.name, User: u.id, Role: string(u.role), Subject: w.subject, Wanted: w.wanted,
 			Attempts: []history.Attempt{{

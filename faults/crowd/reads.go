@@ -64,7 +64,7 @@ func (c *Crowd) read(ctx context.Context, u *user, what, subject, path string, m
 	}
 	r.Began = c.cfg.History.Now()
 	a := c.api.do(ctx, r.Node, ask{method: http.MethodGet, path: path, user: u})
-	r.Ended, r.Seq, r.Status = c.cfg.History.Now(), a.seq, a.status
+	r.Ended, r.Seq, r.Status, r.Code = c.cfg.History.Now(), a.seq, a.status, a.code
 	if a.status == http.StatusOK {
 		r.Body = a.body
 	}

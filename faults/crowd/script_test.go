@@ -197,6 +197,10 @@ func spell(e history.Entry) string {
 			return "closed"
 		}
 		return fmt.Sprintf("closed:%d:%s", e.Seq, e.Name)
+	case history.Asked:
+		return "asked:" + e.Name
+	case history.Denied:
+		return "denied:" + e.Name + ":" + e.Subject
 	case history.Faulty:
 		return "FAULTY(" + e.Name + ")"
 	}

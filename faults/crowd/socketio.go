@@ -16,6 +16,7 @@ type socketIO struct {
 	offset string // of the last event that had one
 	given  int64  // the lastSeq that it gives for ever; see device.recovers
 	began  bool   // given is set
+	same   bool   // it goes on under the pid that it had
 	// asked are rooms that it asked for by this pid: the server may have put it there without its hearing so.
 	asked map[string]bool
 	pair  *pair // order:status:changed, until its order:status:update comes
@@ -155,7 +156,7 @@ func (l *sioLink) opened(text string) error {
 		return l.d.faulty("connected with %s", text)
 	}
 	l.connected = true
-	if answer.PID != s.pid {
+	if s.same = answer.PID == s.pid; !s.same {
 		s.pid, s.pair, s.asked = answer.PID, nil, nil // the offset stays, as it does in the client
 	}
 	return nil

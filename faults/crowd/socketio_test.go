@@ -93,6 +93,24 @@ func TestARoomThatWasLostMeanwhileWasItsUntilThen(t *testing.T) {
 	})
 }
 
+// Who goes on under its pid is in the rooms that it was in, unless it is told otherwise.
+func TestARoomIsNotForgottenWhereADeviceGoesOn(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, transport string) {
+		for pid, want := range map[string]string{
+			"pid":   "opened:5 FAULTY(order:o1, in which it was, is forgotten where it goes on: ",
+			"other": "opened:5 registered:9! closed",
+		} {
+			d := sioListener(t, transport, domain.RoleCustomer, &script{messages: []string{connectPacket, registeredPacket(domain.RoleCustomer, 9), "1"}})
+			d.recovers, d.socket.pid = true, pid
+			d.joined["order:o1"] = 4
+			if got := listen(t, d); !strings.HasPrefix(got, want) {
+				t.Errorf("pid %s: noted %s, want %s", pid, got, want)
+			}
+		}
+	})
+}
+
 func TestADeviceThatRecoversBringsItsPidAndOffset(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, transport string) {

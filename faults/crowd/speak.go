@@ -132,6 +132,8 @@ func (d *device) ask(v *visit, event string, data any, q question) {
 		d.socket.asks(q.room)
 		if d.log.Transport == sse {
 			d.more = append(d.more, q.room)
+		} else {
+			d.note(history.Entry{Kind: history.Asked, Name: q.room})
 		}
 	case strings.HasPrefix(event, "leave:"):
 		d.wanted[q.room] = true
@@ -218,7 +220,7 @@ func (d *device) answered(id int64, r reply) error {
 		return d.faulty("%s has more than what ever happens there: %s", q.room, r.data)
 	}
 	d.joined[q.room] = *a.Seq
-	d.note(history.Entry{Kind: history.Joined, Seq: *a.Seq, Name: q.room})
+	d.note(history.Entry{Kind: history.Joined, Prev: q.after, Seq: *a.Seq, Name: q.room})
 	return d.past(q, *a.Seq, *a.Events)
 }
 
@@ -249,6 +251,9 @@ func (d *device) denied(q question, code string) error {
 	allowed := []string{"unavailable", "overloaded", "forbidden"}
 	if q.event == "ping" {
 		allowed = nil
+	}
+	if strings.HasPrefix(q.event, "join:") {
+		d.note(history.Entry{Kind: history.Denied, Name: q.room, Subject: code})
 	}
 	if !slices.Contains(allowed, code) {
 		return d.faulty("%s of %s is answered by the error %s", q.event, q.room, code)

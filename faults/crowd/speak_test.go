@@ -53,7 +53,7 @@ func TestARoomIsJoinedAndLeft(t *testing.T) {
 	if err := d.answered(3, joinAnswer("order:o1", "9")); err != nil {
 		t.Error(err)
 	}
-	wantNoted(t, noted(d.log.Log), "joined:order:o1:8 order:status:update:3<4! order:status:update:4<7! joined:delivery:k1:9 left:order:o1! left:order:o1!")
+	wantNoted(t, noted(d.log.Log), "asked:order:o1 asked:delivery:k1 joined:order:o1:8 order:status:update:3<4! order:status:update:4<7! joined:delivery:k1:9 left:order:o1! left:order:o1!")
 	want := `["join:order",{"lastSeq":3,"orderId":"o1"},1] ["join:delivery",{"deliveryId":"k1"},2] ["leave:order",{"orderId":"o1"},3]`
 	if got := strings.Join(m.said, " "); got != want {
 		t.Errorf("said %s", got)
@@ -99,6 +99,7 @@ func TestARoomThatMayNotBeJoinedIsNoFault(t *testing.T) {
 		if err := d.answered(1, reply{code: code}); err != nil || len(d.joined) != 0 {
 			t.Errorf("%s: %v, in %v", code, err, d.joined)
 		}
+		wantNoted(t, noted(d.log.Log), "asked:order:o1 denied:order:o1:"+code)
 		if err := d.left("order:o1"); err != nil { // of an earlier stay
 			t.Errorf("%s: %v", code, err)
 		}

@@ -64,11 +64,21 @@ func (d *device) registered(data json.RawMessage, also ...string) error {
 			return d.faulty("%s, for which it asked, is neither given nor refused: %s", room, data)
 		}
 	}
+	if d.recovers && d.socket.same {
+		for room := range d.joined {
+			if !slices.Contains(*r.Channels, room) && !slices.Contains(*r.Refused, room) && !slices.Contains(also, room) {
+				return d.faulty("%s, in which it was, is forgotten where it goes on: %s", room, data)
+			}
+		}
+	}
 	v.registered, d.logID = true, *r.Log
 	if v.asked < 0 {
 		d.begun, d.cursor = true, *r.Seq
 	}
 	d.note(history.Entry{Kind: history.Registered, Seq: *r.Seq, Flag: *r.Recovered})
+	for _, room := range *r.Refused {
+		d.note(history.Entry{Kind: history.Denied, Name: room, Subject: string(domain.CodeForbidden)})
+	}
 	for _, room := range also {
 		if !slices.Contains(rooms, room) {
 			rooms = append(rooms, room)
@@ -88,7 +98,7 @@ func (d *device) registered(data json.RawMessage, also ...string) error {
 			from = d.cursor
 		}
 		d.joined[room] = from
-		d.note(history.Entry{Kind: history.Joined, Seq: from, Name: room, Flag: !known && !asked})
+		d.note(history.Entry{Kind: history.Joined, Prev: -1, Seq: from, Name: room, Flag: !known && !asked})
 	}
 	return nil
 }

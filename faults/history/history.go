@@ -78,9 +78,10 @@ type Read struct {
 	User         string
 	// What was read: "order", "offer", "courier", "payment"; Subject is its id as the API names it.
 	What, Subject string
-	MinSeq        int64 // that was asked for; 0: none
-	Seq           int64 // X-Seq: the answer has every event up to it and none after
-	Status        int   // of HTTP
+	MinSeq        int64  // that was asked for; 0: none
+	Seq           int64  // X-Seq: the answer has every event up to it and none after
+	Status        int    // of HTTP
+	Code          string // of the problem; empty: none
 	// Body is the answer as it came; nil for one that was not found.
 	Body json.RawMessage
 }
@@ -102,7 +103,8 @@ const (
 	CaughtUp
 	// Resync: what was missed cannot be told. Seq is where the stream goes on, Name the reason.
 	Resync
-	// Joined: the client is in a room from Seq on. Name is the room.
+	// Joined: the client is in a room from Seq on. Name is the room, Prev the lastSeq of the join that this answers, whose
+	// past comes next; -1: none.
 	Joined
 	// Left: it is not any more. Name is the room; Flag: the client asked for it.
 	Left
@@ -112,6 +114,11 @@ const (
 	Closed
 	// Faulty: the client saw something that no server may say, such as a message it cannot read. Name says what.
 	Faulty
+	// Asked: the client asks to be let into a room. Name is the room; Joined or Denied answers it, on this connection or
+	// never.
+	Asked
+	// Denied: the client is not let into a room that it asked for. Name is the room, Subject the code of the error.
+	Denied
 )
 
 // Entry is a line of what happened to a client.
