@@ -11,12 +11,13 @@ import (
 
 // Ctrl-C may come at any time while PostgreSQL starts. Nothing may be left of it then: its folder, the disk that is mounted
 // there, and the server that would hold the disk.
-func TestAStartThatIsBrokenOffLeavesNothing(t *testing.T) { //nolint:paralleltest // it sets where folders are made
+func TestAStartThatIsBrokenOffLeavesNothing(t *testing.T) {
+	// Not in parallel: it sets where folders are made.
 	t.Setenv("TMPDIR", t.TempDir())
-	if err := os.Chmod(os.Getenv("TMPDIR"), 0o711); err != nil { //nolint:gosec // PostgreSQL's user passes through
+	if err := os.Chmod(os.Getenv("TMPDIR"), 0o711); err != nil { // PostgreSQL's user passes through
 		t.Fatal(err)
 	}
-	if err := os.Chmod(filepath.Dir(os.Getenv("TMPDIR")), 0o711); err != nil { //nolint:gosec // as above
+	if err := os.Chmod(filepath.Dir(os.Getenv("TMPDIR")), 0o711); err != nil {
 		t.Fatal(err)
 	}
 	account, err := unprivileged()
