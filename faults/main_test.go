@@ -165,7 +165,7 @@ func TestAConnectionOnWhichNothingComesIsFoundOut(t *testing.T) {
 		"something was just now":  {history.Fault{Began: 5 * time.Second, Ended: 11 * time.Second}, silent, 40 * time.Second, 0},
 		"something was meanwhile": {history.Fault{Began: 39 * time.Second, Ended: 50 * time.Second}, silent, 40 * time.Second, 0},
 		"something is later":      {history.Fault{Began: 41 * time.Second, Ended: 50 * time.Second}, silent, 40 * time.Second, 1},
-		"it was never opened":     {history.Fault{Ended: time.Second}, silent, 20 * time.Second, 0},
+		"it is not that old":      {history.Fault{Ended: time.Second}, silent, 31500 * time.Millisecond, 0},
 		"it was closed":           {history.Fault{Ended: time.Second}, "unexpected EOF", 40 * time.Second, 0},
 	} {
 		a := newAttempt(tc.fault)
