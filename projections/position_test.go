@@ -65,7 +65,7 @@ func TestOneLooksForAllWhoWait(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		c.at.Store(100)
 		waiting.Wait()
 		if c.together || c.looks > 120 {
@@ -95,7 +95,7 @@ func TestWhatWasSeenElsewhereIsNotLookedFor(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 		p.Saw(8)
 		waiting.Wait()
 	})
