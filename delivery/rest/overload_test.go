@@ -262,7 +262,7 @@ func TestOneAddressDoesNotTakeTheMemoryOfAllBodies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, h := busyHandler(t, 4)
 		client := make(stuck)
-		wait := dripping(h, client, maxBodies/maxBodyBytes, 1)
+		wait := dripping(h, client, maxAddressBodies/maxBodyBytes, 1)
 		refused(t, askFrom(t, h, "198.51.100.0", "POST", prefix+"/orders", "asha", strings.Repeat(" ", maxBodyBytes)), 503, "overloaded")
 		large := strings.Repeat(" ", maxBodyBytes-len(place)) + place
 		if got := ask(t, h, "POST", prefix+"/orders", "asha", large); got.status != 201 {
