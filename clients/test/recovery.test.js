@@ -32,6 +32,8 @@ async function visitor(user, { via = 'websocket', ...options } = {}) {
   const road = await Proxy.to(program.port);
   roads.push(road);
   const app = await apps.connect({ url: road.url, via, auth: { token: shop.token(user) }, ...options });
+  // A client that is cut in the midst of its upgrade has paused polling, and notices no sooner than at its ping time-out.
+  if (via === 'upgrade') await until('the upgrade', () => app.socket.io.engine.transport.name === 'websocket');
   const { seq: start } = await app.ask('register', {});
   return { user, app, road, start };
 }
