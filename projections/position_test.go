@@ -68,7 +68,7 @@ func TestOneLooksForAllWhoWait(t *testing.T) {
 		<-time.After(time.Second)
 		c.at.Store(100)
 		waiting.Wait()
-		if c.together || c.looks > 120 {
+		if c.together || c.looks > 300 { // each by itself would look 70,000 times
 			t.Errorf("in two seconds it was looked at %d times, by several at once: %t", c.looks, c.together)
 		}
 		if p.At() != 100 {

@@ -155,25 +155,28 @@ func TestWhatWasSignedLongAgoIsRefused(t *testing.T) {
 	t.Parallel()
 	india := time.FixedZone("", 5*3600+1800)
 	for name, tc := range map[string]struct {
-		body string
+		body func() string // made when it is sent: on a busy machine that may be much later
 		fine bool
 	}{
-		"now":                   {sentAt(0), true},
-		"in another zone":       {strings.Replace(captured, "{", `{"sentAt":"`+time.Now().In(india).Format(time.RFC3339)+`",`, 1), true},
-		"nearly 5 minutes ago":  {sentAt(-4*time.Minute - 30*time.Second), true},
-		"5 minutes ago":         {sentAt(-5*time.Minute - time.Second), false},
-		"a clock that is ahead": {sentAt(4*time.Minute + 30*time.Second), true},
-		"one that is far ahead": {sentAt(5*time.Minute + 30*time.Second), false},
-		"long ago":              {sentAt(-24 * time.Hour), false},
-		"in the year 1":         {strings.Replace(captured, "{", `{"sentAt":"0001-01-01T00:00:00Z",`, 1), false},
-		"in the year 9999":      {strings.Replace(captured, "{", `{"sentAt":"9999-12-31T23:59:59Z",`, 1), false},
-		"null, as if not there": {strings.Replace(captured, "{", `{"sentAt":null,`, 1), true},
-		"not there, as ever":    {captured, true},
+		"now": {func() string { return sentAt(0) }, true},
+		"in another zone": {func() string {
+			return strings.Replace(captured, "{", `{"sentAt":"`+time.Now().In(india).Format(time.RFC3339)+`",`, 1)
+		}, true},
+		"nearly 5 minutes ago":  {func() string { return sentAt(-4*time.Minute - 30*time.Second) }, true},
+		"5 minutes ago":         {func() string { return sentAt(-5*time.Minute - time.Second) }, false},
+		"a clock that is ahead": {func() string { return sentAt(4*time.Minute + 30*time.Second) }, true},
+		"one that is far ahead": {func() string { return sentAt(5*time.Minute + 30*time.Second) }, false},
+		"long ago":              {func() string { return sentAt(-24 * time.Hour) }, false},
+		"in the year 1":         {func() string { return strings.Replace(captured, "{", `{"sentAt":"0001-01-01T00:00:00Z",`, 1) }, false},
+		"in the year 9999":      {func() string { return strings.Replace(captured, "{", `{"sentAt":"9999-12-31T23:59:59Z",`, 1) }, false},
+		"null, as if not there": {func() string { return strings.Replace(captured, "{", `{"sentAt":null,`, 1) }, true},
+		"not there, as ever":    {func() string { return captured }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld()
-			got := ask(t, w.handler(t), "POST", webhookPath, "", tc.body, signature(webhookSecret, tc.body))
+			h, body := w.handler(t), tc.body()
+			got := ask(t, h, "POST", webhookPath, "", body, signature(webhookSecret, body))
 			if tc.fine {
 				if got.status != 200 || len(w.cmds) != 1 {
 					t.Fatalf("got %d: %s", got.status, got.text)
