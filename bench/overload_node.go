@@ -145,7 +145,11 @@ func (n *overloaded) once(ctx context.Context) error {
 		if err != nil || status < 300 {
 			return err
 		}
-		time.Sleep(50 * time.Millisecond)
+		select { // refused: again in a moment
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
 }
 
