@@ -109,6 +109,11 @@ func (s *Session) readBody(p *post, r *http.Request) (body []byte, tooMuch bool,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.reading = false
+	if p.interrupted {
+		// It may have been whole by then. What net/http reads next, to notice that the client goes, fails at once in that case, and
+		// all later requests over the connection would be taken for those of a client that has gone.
+		p.header.Set("Connection", "close")
+	}
 	if tooMuch = len(body) > limit; tooMuch {
 		_ = p.control.SetReadDeadline(time.Now().Add(s.server.cfg.CloseTimeout)) // for the rest
 	}
@@ -118,6 +123,7 @@ func (s *Session) readBody(p *post, r *http.Request) (body []byte, tooMuch bool,
 // interrupt ends the reading of the body, if it is under way. It is called under the session's lock.
 func (p *post) interrupt() {
 	if p.reading {
+		p.interrupted = true
 		_ = p.control.SetReadDeadline(longAgo)
 	}
 }

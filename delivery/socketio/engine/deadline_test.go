@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +70,33 @@ func TestTheEndOfASessionInterruptsAnUnfinishedPayload(t *testing.T) {
 	if status := w.answerOn(conn); status != 408 {
 		t.Errorf("the first one was answered %d", status)
 	}
+}
+
+// What interrupts the reading of a payload may come when all of it is there already. Over that connection net/http would then
+// take every later request for one whose client has gone, and behind a proxy these are anybody's.
+func TestAConnectionWhoseReadingWasInterruptedIsNotUsedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	sid, p := w.open()
+	payload := io.MultiReader(strings.NewReader("4x"), atTheEnd(func() {
+		if status, _ := w.post(sid, "4a second one"); status != 400 {
+			t.Errorf("a second payload at the same time was answered %d", status)
+		}
+	}))
+	got := httptest.NewRecorder()
+	w.server.ServeHTTP(got, httptest.NewRequest(http.MethodPost, "/?EIO=4&transport=polling&sid="+sid, payload))
+	w.ended(p, engine.ReasonProtocol)
+	if got.Code != 400 || got.Header().Get("Connection") != "close" {
+		t.Errorf("answered %d %v, want 400 and the end of the connection", got.Code, got.Header())
+	}
+}
+
+// atTheEnd is called when everything was read before it.
+type atTheEnd func()
+
+func (f atTheEnd) Read([]byte) (int, error) {
+	f()
+	return 0, io.EOF
 }
 
 func TestAnUnfinishedPayloadThatIsRefusedIsNotWaitedFor(t *testing.T) {

@@ -26,7 +26,8 @@ type get struct {
 	followed  bool // and the next one waits
 }
 
-// poll answers a GET: with what there is to be sent, as soon as there is something.
+// poll answers a GET: with what there is to be sent, as soon as there is something. It panics with http.ErrAbortHandler when
+// the client goes.
 func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -38,7 +39,7 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 		case <-before:
 		case <-r.Context().Done():
 			s.end(ReasonLost)
-			return
+			panic(http.ErrAbortHandler)
 		}
 		farewell, before, why = s.beginGet(g)
 	}
@@ -60,7 +61,8 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) {
 		return
 	case r.Context().Err() != nil: // what was gathered is lost with it
 		s.end(ReasonLost)
-		return
+		// Who can be told after all, as who only will not send anything more, must not take an empty answer for one.
+		panic(http.ErrAbortHandler)
 	}
 	s.answers(g)
 	if err := g.reply.write(b.payload); err != nil {

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -212,6 +215,25 @@ func TestACancelledPollEndsTheSession(t *testing.T) {
 	cancel()
 	w.ended(p, engine.ReasonLost)
 	parttest.Await(t, "the poll", first)
+}
+
+// A client that will send nothing more has gone, as far as anybody can tell. It may still read, and what was gathered for it
+// is lost: an answer that is empty would say that there was nothing.
+func TestAPollWhoseClientHasGoneIsNotAnsweredWithNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, nil)
+	sid, p := w.open()
+	conn := w.raw()
+	if _, err := fmt.Fprintf(conn, "GET /?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\n\r\n", sid); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(conn); err != nil || len(got) > 0 {
+		t.Errorf("the poll was answered %q, %v", got, err)
+	}
+	w.ended(p, engine.ReasonLost)
 }
 
 // A browser sends a GET again by itself when its connection was lost before an answer came, and tells nobody. The answer

@@ -11,7 +11,10 @@ type post struct {
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when all of it was received
 	control *http.ResponseController
-	reading bool // its body is being read
+	header  http.Header // of its answer
+
+	reading     bool // its body is being read
+	interrupted bool // while it was being read
 }
 
 // push answers a POST: it gives the messages in it to the peer, one after the other.
@@ -19,7 +22,7 @@ func (s *Session) push(w http.ResponseWriter, r *http.Request) {
 	// A client that goes while its message is worked on has sent it nevertheless.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
-	p := &post{cancel: cancel, done: make(chan struct{}), control: http.NewResponseController(w)}
+	p := &post{cancel: cancel, done: make(chan struct{}), control: http.NewResponseController(w), header: w.Header()}
 	if why := s.beginPost(p); why != nil {
 		s.server.refuse(w, why)
 		return
