@@ -162,7 +162,7 @@ func (p *postgres) Start(ctx context.Context) error {
 			return c.Close(ctx)
 		}
 		if wait(ctx, tryEvery) != nil {
-			return fmt.Errorf("PostgreSQL does not start, see %s: %w", p.log, err)
+			return fmt.Errorf("PostgreSQL does not start, see %s: %w", p.log, errors.Join(ctx.Err(), err))
 		}
 	}
 }

@@ -27,6 +27,7 @@ func TestAStartThatIsBrokenOffLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	c := &Cluster{}
+	t.Cleanup(func() { _ = c.Close() }) // its disk is not to outlive a test that fails
 	logs := t.TempDir()
 	go func() { // as soon as the server runs
 		defer cancel()

@@ -43,8 +43,18 @@ func (d *device) live(ctx context.Context, v *visit) {
 		case n <= 7:
 			d.changeRooms(v)
 		case n == 8:
-			d.ask(v, "ping", nil, question{})
+			d.ping(v)
 		}
+	}
+}
+
+// ping asks for a sign of life. Before it is registered a client says nothing else: socket.io-client keeps it until then.
+func (d *device) ping(v *visit) {
+	d.mu.Lock()
+	registered := v.registered
+	d.mu.Unlock()
+	if registered {
+		d.ask(v, "ping", nil, question{})
 	}
 }
 

@@ -3,6 +3,7 @@ package crowd
 import (
 	"context"
 	"encoding/json"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -158,5 +159,22 @@ func TestWhatComesOfALocationOverTheSocket(t *testing.T) {
 				t.Errorf("%+v is %v, want %v", a, a.outcome(), c.want)
 			}
 		})
+	}
+}
+
+func TestNothingIsSaidBeforeItIsRegistered(t *testing.T) {
+	t.Parallel()
+	d, v, m := online(t, domain.RoleCustomer, 9)
+	v.registered = false
+	d.rooms = func(*rand.Rand) []string { return []string{"order:o1"} }
+	d.ping(v)
+	d.changeRooms(v)
+	if len(m.said) > 0 {
+		t.Errorf("said %s", m.said)
+	}
+	v.registered = true
+	d.ping(v)
+	if len(m.said) != 1 {
+		t.Errorf("said %s", m.said)
 	}
 }

@@ -2,6 +2,7 @@ package crowd
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,6 +84,7 @@ func dialSSE(ctx context.Context, d *device, server string) (link, error) {
 	}
 	l := &sseLink{d: d, body: response.Body, lines: bufio.NewScanner(response.Body), end: end, lastID: lastID}
 	l.lines.Buffer(make([]byte, 0, 2<<10), largest)
+	l.lines.Split(wholeLines)
 	l.silence = time.AfterFunc(silence, end)
 	if kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); kind != "text/event-stream" {
 		defer l.close()
@@ -141,6 +143,14 @@ func (l *sseLink) read() error {
 			return err
 		}
 	}
+}
+
+// wholeLines splits as bufio.ScanLines does, but for what a connection that broke left of a line: that is none.
+func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
+	if atEOF && !bytes.ContainsRune(data, '\n') {
+		return len(data), nil, nil
+	}
+	return bufio.ScanLines(data, atEOF)
 }
 
 // ended is why there are no more lines. mu is held.

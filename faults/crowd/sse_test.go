@@ -25,6 +25,7 @@ func TestWhatIsToldOverAStreamIsNoted(t *testing.T) {
 		"retry: 1200\n", streamed(5, "registered", hello(domain.RoleCustomer, 5, false)), streamedEvent(7), ": alive\n\n",
 		streamed(9, "checkpoint", `{"seq":9}`), streamed(-1, "reconnect", `{"afterMs":1}`),
 		"id: 11\nevent: order:status:update\ndata: {\"seq\":11}\n", // is cut short, so it is no event
+		"da", // nor is this a line
 	}})
 	wantNoted(t, listen(t, d), "opened:-1 registered:5 order:status:update:7 checkpoint:9 reconnect:1 closed")
 	if at := d.reached(); at != 9 {
