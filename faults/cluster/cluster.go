@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/orderlog/orderlog/internal/config"
+	"github.com/orderlog/orderlog/internal/localpg"
 )
 
 // Config is what a cluster is made of.
@@ -50,11 +52,7 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	account, err := unprivileged()
-	if err != nil {
-		return nil, err
-	}
-	if err = c.makePostgres(ctx, cfg.Dir, cfg.Span, account); err != nil {
+	if err = c.makePostgres(ctx, cfg.Dir, cfg.Span); err != nil {
 		return nil, err
 	}
 	audit, _, err := config.GenerateAuditKey()
@@ -75,7 +73,7 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 }
 
 // makePostgres starts PostgreSQL on a disk of its own. What there is of them is Close's to end, also with an error.
-func (c *Cluster) makePostgres(ctx context.Context, logs string, span time.Duration, account *syscall.Credential) (err error) {
+func (c *Cluster) makePostgres(ctx context.Context, logs string, span time.Duration) (err error) {
 	// Not below logs, which may be where PostgreSQL's user may not go.
 	if c.home, err = os.MkdirTemp("", "orderlog-faults-"); err != nil {
 		return err
@@ -83,10 +81,14 @@ func (c *Cluster) makePostgres(ctx context.Context, logs string, span time.Durat
 	if err := os.Chmod(c.home, 0o711); err != nil { //nolint:gosec // to be passed through
 		return err
 	}
-	if c.disk, err = newDisk(filepath.Join(c.home, "disk"), span, account); err != nil {
+	tools, err := localpg.FindTools(ctx, c.home, slog.New(slog.DiscardHandler))
+	if err != nil {
 		return err
 	}
-	c.postgres, err = newPostgres(ctx, c.disk.folder, filepath.Join(logs, "postgres.log"), rand.Text(), account)
+	if c.disk, err = newDisk(filepath.Join(c.home, "disk"), span, tools.Account); err != nil {
+		return err
+	}
+	c.postgres, err = newPostgres(ctx, c.disk.folder, filepath.Join(logs, "postgres.log"), rand.Text(), tools)
 	return err
 }
 

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/orderlog/orderlog/internal/child"
 )
 
 // stopAtMost is how long a node may take to stop when it is asked to, also while everything around it is broken.
@@ -31,7 +33,7 @@ type node struct {
 	clock   *clock
 
 	mu     sync.Mutex // held while it is started or stopped
-	proc   *process
+	proc   *child.Process
 	cancel context.CancelFunc // ends the one who starts it again
 	over   chan struct{}      // closed when that one has ended
 
@@ -58,7 +60,7 @@ func (n *node) start() error {
 	return nil
 }
 
-func (n *node) spawn() (*process, error) {
+func (n *node) spawn() (*child.Process, error) {
 	log, err := os.OpenFile(n.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -68,7 +70,7 @@ func (n *node) spawn() (*process, error) {
 	cmd.Env = n.environ
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
-	return spawn(cmd)
+	return child.Start(cmd, syscall.SIGKILL)
 }
 
 // keepUp starts the node again when it ends by itself, which it should not.
@@ -81,14 +83,14 @@ func (n *node) keepUp(ctx context.Context, over chan<- struct{}) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-proc.done:
+		case <-proc.Done():
 		}
 		n.mu.Lock()
 		if ctx.Err() != nil {
 			n.mu.Unlock()
 			return
 		}
-		n.complain("node %d ended by itself: %s: %s", n.number, proc.cmd.ProcessState, n.lastWords())
+		n.complain("node %d ended by itself: %s: %s", n.number, proc.State(), n.lastWords())
 		n.mu.Unlock()
 		for wait(ctx, againAfter) == nil {
 			n.mu.Lock()
@@ -113,14 +115,14 @@ func (n *node) halt(how syscall.Signal) {
 		return
 	}
 	n.cancel()
-	n.proc.signal(syscall.SIGCONT) // one that is paused hears nothing else
-	n.proc.signal(how)
-	switch stopped := n.proc.await(stopAtMost); {
+	_ = n.proc.Signal(syscall.SIGCONT) // one that is paused hears nothing else
+	_ = n.proc.Signal(how)
+	switch stopped := n.proc.Await(stopAtMost); {
 	case !stopped:
 		n.complain("node %d did not stop within %v of being asked to", n.number, stopAtMost)
-		n.proc.end()
-	case how == syscall.SIGTERM && n.proc.cmd.ProcessState.ExitCode() != 0:
-		n.complain("node %d was asked to stop and ended with %s: %s", n.number, n.proc.cmd.ProcessState, n.lastWords())
+		n.proc.Kill()
+	case how == syscall.SIGTERM && n.proc.State().ExitCode() != 0:
+		n.complain("node %d was asked to stop and ended with %s: %s", n.number, n.proc.State(), n.lastWords())
 	}
 	over := n.over
 	n.cancel = nil
@@ -132,17 +134,17 @@ func (n *node) signal(s syscall.Signal) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.proc != nil {
-		n.proc.signal(s)
+		_ = n.proc.Signal(s)
 	}
 }
 
 func (n *node) pid() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.proc == nil || !n.proc.alive() {
+	if n.proc == nil || !n.proc.Alive() {
 		return 0
 	}
-	return n.proc.pid()
+	return n.proc.PID()
 }
 
 func (n *node) complain(format string, args ...any) {

@@ -9,15 +9,16 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/orderlog/orderlog/internal/child"
+	"github.com/orderlog/orderlog/internal/localpg"
 )
 
 const (
@@ -34,74 +35,33 @@ const (
 
 // postgres is a PostgreSQL of our own, which may be treated in every way.
 type postgres struct {
-	programs string
+	tools    localpg.Tools
 	home     string // data and, on a disk of its own, what fills it
 	log      string
 	port     string
 	password string
-	account  *syscall.Credential // nil: this user's
 
 	mu   sync.Mutex // held while it is started or stopped
-	proc *process
+	proc *child.Process
 
 	held []*pgx.Conn // connections that are there to keep others out
 }
 
-// findPostgres finds PostgreSQL's programs.
-func findPostgres() (string, error) {
-	folders := filepath.SplitList(os.Getenv("PATH"))
-	packaged, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	slices.Reverse(packaged) // the newest first
-	for _, folder := range append(folders, packaged...) {
-		path, err := filepath.EvalSymlinks(filepath.Join(folder, "postgres"))
-		if err != nil {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(filepath.Dir(path), "initdb")); err == nil {
-			return filepath.Dir(path), nil
-		}
-	}
-	return "", errors.New("no PostgreSQL found: install the package postgresql")
-}
-
-// unprivileged is whom PostgreSQL runs as when this user is root, for whom it refuses to run.
-func unprivileged() (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil //nolint:nilnil // this user's
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
-		gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-		if err1 == nil && err2 == nil {
-			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-		}
-	}
-	return nil, errors.New("there is neither a user postgres nor nobody to run PostgreSQL as")
-}
-
-// newPostgres makes a cluster in home, which belongs to the account, and starts it. One that was started is also returned
+// newPostgres makes a cluster in home, which belongs to whom its programs run as, and starts it. One that was started is also returned
 // with an error: it is to be stopped.
-func newPostgres(ctx context.Context, home, log, password string, account *syscall.Credential) (*postgres, error) {
-	programs, err := findPostgres()
-	if err != nil {
-		return nil, err
-	}
+func newPostgres(ctx context.Context, home, log, password string, tools localpg.Tools) (*postgres, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
 	_, port, _ := net.SplitHostPort(address)
-	p := &postgres{programs: programs, home: home, log: log, port: port, password: password, account: account}
+	p := &postgres{tools: tools, home: home, log: log, port: port, password: password}
 	secret := filepath.Join(home, "secret")
 	if err := os.WriteFile(secret, []byte(password), 0o600); err != nil {
 		return nil, err
 	}
-	if account != nil {
-		if err := os.Chown(secret, int(account.Uid), int(account.Gid)); err != nil {
+	if who := tools.Account; who != nil {
+		if err := os.Chown(secret, int(who.Uid), int(who.Gid)); err != nil {
 			return nil, err
 		}
 	}
@@ -129,10 +89,10 @@ func newPostgres(ctx context.Context, home, log, password string, account *sysca
 func (p *postgres) data() string { return filepath.Join(p.home, "data") }
 
 func (p *postgres) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(p.programs, name), args...) //nolint:gosec // a program that was looked for
+	cmd := exec.CommandContext(ctx, filepath.Join(p.tools.Folder, name), args...) //nolint:gosec // a program that was looked for
 	cmd.Dir = p.home
 	cmd.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH")}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.account, Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.tools.Account, Setpgid: true}
 	return cmd
 }
 
@@ -152,7 +112,7 @@ func (p *postgres) Start(ctx context.Context) error {
 	defer p.mu.Unlock()
 	for {
 		// It may also end while it starts: what an earlier one left has to end first, a full disk to be freed.
-		if p.proc == nil || !p.proc.alive() {
+		if p.proc == nil || !p.proc.Alive() {
 			if err := p.spawn(); err != nil {
 				return err
 			}
@@ -177,7 +137,7 @@ func (p *postgres) spawn() error {
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections="+strconv.Itoa(maxConns),
 		"-c", "shared_buffers=64MB", "-c", "max_wal_size=160MB", "-c", "log_line_prefix=%m [%p] ", "-c", "autovacuum_naptime=5s")
 	cmd.Stdout, cmd.Stderr = log, log
-	p.proc, err = spawn(cmd)
+	p.proc, err = child.Start(cmd, syscall.SIGKILL)
 	return err
 }
 
@@ -188,15 +148,15 @@ func (p *postgres) Stop(how syscall.Signal) {
 	if p.proc == nil {
 		return
 	}
-	rest := children(p.proc.pid())
-	p.proc.signal(how)
+	rest := children(p.proc.PID())
+	_ = p.proc.Signal(how)
 	if how == syscall.SIGKILL {
 		for _, pid := range rest {
 			_ = syscall.Kill(pid, how)
 		}
 	}
-	if !p.proc.await(orderlyAtMost) {
-		p.proc.end()
+	if !p.proc.Await(orderlyAtMost) {
+		p.proc.Kill()
 	}
 }
 
@@ -204,11 +164,11 @@ func (p *postgres) Stop(how syscall.Signal) {
 func (p *postgres) signalAll(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.proc == nil || !p.proc.alive() {
+	if p.proc == nil || !p.proc.Alive() {
 		return
 	}
-	p.proc.signal(s)
-	for _, pid := range children(p.proc.pid()) {
+	_ = p.proc.Signal(s)
+	for _, pid := range children(p.proc.PID()) {
 		_ = syscall.Kill(pid, s)
 	}
 }

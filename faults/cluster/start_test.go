@@ -20,10 +20,6 @@ func TestAStartThatIsBrokenOffLeavesNothing(t *testing.T) {
 	if err := os.Chmod(filepath.Dir(os.Getenv("TMPDIR")), 0o711); err != nil {
 		t.Fatal(err)
 	}
-	account, err := unprivileged()
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	c := &Cluster{}
@@ -38,7 +34,7 @@ func TestAStartThatIsBrokenOffLeavesNothing(t *testing.T) {
 			_ = wait(ctx, time.Millisecond)
 		}
 	}()
-	if err := c.makePostgres(ctx, logs, 0, account); !errors.Is(err, context.Canceled) {
+	if err := c.makePostgres(ctx, logs, 0); !errors.Is(err, context.Canceled) {
 		t.Fatalf("it was not broken off: %v", err)
 	}
 	if c.postgres == nil {

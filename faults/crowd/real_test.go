@@ -5,12 +5,12 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/orderlog/orderlog/faults/cluster"
 	"github.com/orderlog/orderlog/faults/history"
 	"github.com/orderlog/orderlog/internal/auth"
 	"github.com/orderlog/orderlog/internal/pgtest"
@@ -23,11 +23,9 @@ const secret = "a secret for tests, of 32 bytes at least"
 // build makes the program as it is.
 func build(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "app")
-	cmd := exec.Command("go", "build", "-o", program, "./cmd/app")
-	cmd.Dir = "../.."
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	program, err := cluster.Build(t.Context(), "../..", t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return program
 }

@@ -41,6 +41,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/orderlog/orderlog/internal/child"
 )
 
 const (
@@ -97,7 +99,7 @@ type Server struct {
 	programs programs
 	endpoint endpoint
 	secret   string
-	process  *process
+	process  *child.Process
 	locks    []*lock
 	sockets  func(ctx context.Context, as *account) func(folder string) error
 
@@ -191,26 +193,26 @@ func (s *Server) SuperuserURL(database string) string {
 }
 
 // PID is the process id of the server.
-func (s *Server) PID() int { return s.process.pid() }
+func (s *Server) PID() int { return s.process.PID() }
 
 // Home is the folder that holds the cluster: Config.Dir, or the place elsewhere that was taken instead.
 func (s *Server) Home() string { return s.home }
 
 // Done is closed when the server has ended, for whatever reason.
-func (s *Server) Done() <-chan struct{} { return s.process.done }
+func (s *Server) Done() <-chan struct{} { return s.process.Done() }
 
 // Wait blocks until the server ends and says why it ended by itself; it returns nil when Stop ended it or ctx is over.
 func (s *Server) Wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-s.process.done:
+	case <-s.process.Done():
 	}
 	select {
 	case <-s.stopped:
 		return nil
 	default:
-		return fmt.Errorf("the private PostgreSQL ended by itself (%s): %s", s.process.reason(), tail(s.home))
+		return fmt.Errorf("the private PostgreSQL ended by itself (%s): %s", s.process.State(), tail(s.home))
 	}
 }
 
@@ -220,7 +222,7 @@ func (s *Server) Wait(ctx context.Context) error {
 func (s *Server) Stop(ctx context.Context) error {
 	s.stop.Do(func() {
 		close(s.stopped)
-		s.stopErr = s.process.shutdown(ctx, s.cfg.StopTimeout)
+		s.stopErr = shutdown(ctx, s.process, s.cfg.StopTimeout)
 		s.release()
 	})
 	return s.stopErr

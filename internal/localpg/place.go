@@ -195,8 +195,7 @@ func (m machine) settle(ctx context.Context, dir string, cfg Config) (site, erro
 		}
 	}
 	if s.programs.folder == "" {
-		cfg.Logger.Info("no PostgreSQL found, downloading it", "to", filepath.Join(s.home, programsFolder))
-		s.programs, err = m.download(ctx, s)
+		s.programs, err = m.download(ctx, s, cfg.Logger)
 	}
 	return s, err
 }

@@ -7,12 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/orderlog/orderlog/internal/child"
 )
 
 const (
@@ -22,40 +23,8 @@ const (
 	portAttempts   = 3
 )
 
-// process is a running postgres and the goroutine that started it and waits for it.
-type process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-	err  error // valid when done is closed
-}
-
-// spawn starts cmd. The signal that the kernel sends a child when its parent dies is in truth bound to the parent's thread,
-// so the thread that starts the child is kept until the child has ended.
-func spawn(cmd *exec.Cmd) (*process, error) {
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		defer close(p.done)
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			p.err = cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		<-p.done
-		return nil, err
-	}
-	return p, nil
-}
-
-func (p *process) pid() int { return p.cmd.Process.Pid }
-
-func (p *process) reason() string { return p.cmd.ProcessState.String() }
-
-// shutdown ends the process: in order while there is time, then at once, and returns when it is gone.
-func (p *process) shutdown(ctx context.Context, orderly time.Duration) error {
+// shutdown ends a server: in order while there is time, then at once, and returns when it is gone.
+func shutdown(ctx context.Context, p *child.Process, orderly time.Duration) error {
 	steps := []struct {
 		signal  syscall.Signal
 		atMost  time.Duration
@@ -66,7 +35,7 @@ func (p *process) shutdown(ctx context.Context, orderly time.Duration) error {
 		{syscall.SIGKILL, quitAtMost, false},
 	}
 	for _, step := range steps {
-		if err := p.cmd.Process.Signal(step.signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		if err := p.Signal(step.signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return fmt.Errorf("stop PostgreSQL: %w", err)
 		}
 		wait := ctx
@@ -75,14 +44,14 @@ func (p *process) shutdown(ctx context.Context, orderly time.Duration) error {
 		}
 		wait, cancel := context.WithTimeout(wait, step.atMost)
 		select {
-		case <-p.done:
+		case <-p.Done():
 			cancel()
 			return nil
 		case <-wait.Done():
 			cancel()
 		}
 	}
-	return fmt.Errorf("PostgreSQL (process %d) does not end", p.pid())
+	return fmt.Errorf("PostgreSQL (process %d) does not end", p.PID())
 }
 
 // launch starts the server and waits until it takes connections and has the application's role and database.
@@ -117,14 +86,14 @@ func (s *Server) launchOnce(ctx context.Context, site site) (err error) {
 	defer log.Close()
 	// ctx is for the start alone; the server outlives it.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), s.programs.path("postgres"), s.arguments()...) //nolint:gosec // a program that was looked for
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.home, environment(), serverAttributes(site.account)
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.home, environment(), attributes(site.account)
 	cmd.Stdout, cmd.Stderr = log, log
-	if s.process, err = spawn(cmd); err != nil {
+	if s.process, err = child.Start(cmd, syscall.SIGINT); err != nil { // which is a fast shutdown
 		return fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			_ = s.process.shutdown(ctx, quitAtMost)
+			_ = shutdown(ctx, s.process, quitAtMost)
 		}
 	}()
 	conn, err := s.connect(ctx)
@@ -151,8 +120,8 @@ func (s *Server) connect(ctx context.Context) (*pgx.Conn, error) {
 		}
 		select {
 		case <-tick.C:
-		case <-s.process.done:
-			return nil, fmt.Errorf("PostgreSQL did not start (%s): %s", s.process.reason(), tail(s.home))
+		case <-s.process.Done():
+			return nil, fmt.Errorf("PostgreSQL did not start (%s): %s", s.process.State(), tail(s.home))
 		case <-ctx.Done():
 			return nil, fmt.Errorf("PostgreSQL takes no connections (%w): %w: %s", ctx.Err(), err, tail(s.home))
 		}

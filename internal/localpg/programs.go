@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,8 +120,9 @@ func choose(found []programs, major int, home string) (programs, error) {
 }
 
 // download fetches programs into the cluster's folder.
-func (m machine) download(ctx context.Context, s site) (programs, error) {
+func (m machine) download(ctx context.Context, s site, logger *slog.Logger) (programs, error) {
 	folder := filepath.Join(s.home, programsFolder)
+	logger.Info("no PostgreSQL found, downloading it", "to", folder)
 	err := m.fetch(ctx, folder)
 	if err == nil {
 		if p := m.find(ctx, s.account, filepath.Join(folder, "bin")); len(p) > 0 {

@@ -3,6 +3,7 @@ package localpg
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,6 +152,15 @@ func TestWithoutProgramsTheyAreDownloaded(t *testing.T) {
 	stop(t, s)
 	if want := filepath.Join(s.Home(), programsFolder); fetched != want {
 		t.Errorf("downloaded to %s, want %s", fetched, want)
+	}
+	fetched = ""
+	dir := folder(t)
+	tools, err := m.findTools(t.Context(), dir, slog.New(slog.DiscardHandler))
+	if err != nil || fetched != filepath.Join(dir, programsFolder) {
+		t.Errorf("as tools they were downloaded to %q, %v", fetched, err)
+	}
+	if _, err := os.Stat(filepath.Join(tools.Folder, "initdb")); err != nil || (tools.Account == nil) != (os.Geteuid() != 0) {
+		t.Errorf("the tools are %+v, %v", tools, err)
 	}
 }
 

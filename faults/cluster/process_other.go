@@ -1,7 +1,0 @@
-//go:build !linux
-
-package cluster
-
-import "syscall"
-
-func dieWithParent(*syscall.SysProcAttr) {}
