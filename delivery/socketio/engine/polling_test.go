@@ -351,25 +351,29 @@ func TestAGoodbyeAnswersTheWaitingPoll(t *testing.T) {
 
 func TestAGoodbyeAnswersThePollThatCrossesIt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil, nil)
-	sid, p := w.open()
-	if status, body := w.post(sid, "1\x1e4not this"); status != 200 || body != "ok" {
-		t.Errorf("the goodbye was answered %d %s", status, body)
-	}
-	w.ended(p, engine.ReasonClient)
-	if got := p.got(); len(got) != 0 {
-		t.Errorf("received %q after the goodbye", got)
-	}
-	if status, body := w.poll(sid); status != 200 || body != "6" {
-		t.Errorf("the poll was answered %d %s, want a noop", status, body)
-	}
-	for what, answer := range map[string]func() (int, string){
-		"a poll": func() (int, string) { return w.poll(sid) }, "a payload": func() (int, string) { return w.post(sid, "4x") },
-	} {
-		if status, body := answer(); status != 400 || codeOf(t, body) != 1 {
-			t.Errorf("%s after the goodbye was answered %d %s", what, status, body)
+	synctest.Test(t, func(t *testing.T) {
+		w := newHandler(t, nil, nil)
+		p := w.begin()
+		sid := p.session.ID()
+		if got := w.call("POST", sid, "1\x1e4not this"); got != (answer{200, "ok"}) {
+			t.Errorf("the goodbye was answered %v", got)
 		}
-	}
+		if reason := <-p.closed; reason != engine.ReasonClient {
+			t.Errorf("the session ended because of %q", reason)
+		}
+		if got := p.got(); len(got) != 0 {
+			t.Errorf("received %q after the goodbye", got)
+		}
+		if got := w.call("GET", sid, ""); got != (answer{200, "6"}) {
+			t.Errorf("the poll was answered %v, want a noop", got)
+		}
+		for what, got := range map[string]answer{"a poll": w.call("GET", sid, ""), "a payload": w.call("POST", sid, "4x")} {
+			if got.status != 400 || codeOf(t, got.body) != 1 {
+				t.Errorf("%s after the goodbye was answered %v", what, got)
+			}
+		}
+		w.stop()
+	})
 }
 
 func TestAnErrorOfThePeerEndsTheSession(t *testing.T) {
