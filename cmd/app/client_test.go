@@ -164,12 +164,18 @@ func (c *client) returnsLost(t *testing.T, server, reason string, seq int64) *co
 	return k
 }
 
-// hears reads what comes next, which must be an event of that name, and of that seq unless it is 0.
+// hears reads what comes next, which must be an event of that name, and of that seq unless it is 0. A checkpoint may come
+// before it: that is a matter of time.
 func (k *connection) hears(t *testing.T, event string, seq int64) heard {
 	t.Helper()
 	f, err := k.link.next(t.Context())
-	if err == nil && f.event == changed && event != changed {
-		f, err = k.link.next(t.Context()) // its driver has seen to it
+	for err == nil && f.event != event && (f.event == changed || f.event == "checkpoint") {
+		if f.event != changed { // which its driver has seen to
+			err = k.c.take(f)
+		}
+		if err == nil {
+			f, err = k.link.next(t.Context())
+		}
 	}
 	if err == nil {
 		err = k.c.take(f)

@@ -37,7 +37,7 @@ func TestTwoNodesAreRestartedOneAfterTheOther(t *testing.T) {
 	var env [2]settings
 	for i := range nodes {
 		env[i] = serverSettings(t, url)
-		env[i]["PORT"], env[i]["DRAIN_DELAY"] = freePort(t), "400ms"
+		env[i]["PORT"], env[i]["DRAIN_DELAY"] = freePort(t), "3s" // longer than a client can be slow
 		nodes[i] = startProcess(t, env[i])
 	}
 	urls := [2]string{nodes[0].url, nodes[1].url} // they stay

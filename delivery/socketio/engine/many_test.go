@@ -23,7 +23,7 @@ func TestHandshakesOfAllKindsLeaveNothingBehind(t *testing.T) { //nolint:paralle
 		total = 1_500
 	}
 	w := newWorld(t, func(c *engine.Config) {
-		c.PingInterval, c.PingTimeout = time.Second, 2*time.Second // those who are silent are gone soon
+		c.PingInterval, c.PingTimeout = time.Second, 10*time.Second // those who are silent are gone soon, and nobody is so slow
 	}, func(p *peer) { p.receive = p.echo })
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	client := &http.Client{Transport: transport}
