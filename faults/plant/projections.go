@@ -10,7 +10,7 @@ var ofProjections = []Plant{
 		Patches: []cluster.Patch{{
 			File: "projections/offers.go",
 			Old:  "	if len(last) == 0 {\n",
-			New:  "	if len(last) == 0 || events[0].Seq%3 != 0 {\n",
+			New:  "	if len(last) == 0 || events[0].Seq%20 != 0 {\n",
 		}},
 	},
 	{
