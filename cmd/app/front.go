@@ -186,8 +186,9 @@ type lastCall struct {
 var errLeft = errors.New("the listener was left")
 
 const (
-	// quietFor is how long nobody came, or said anything, when it counts as quiet.
-	quietFor = time.Millisecond
+	// quietFor is how long nobody came, or said anything, when it counts as quiet. On a busy machine what has arrived is seen
+	// milliseconds later, and may be overtaken by the deadline.
+	quietFor = 10 * time.Millisecond
 	// lastCallAtMost bounds how long people are let in after the listener was left: there may always be more.
 	lastCallAtMost = 500 * time.Millisecond
 )
