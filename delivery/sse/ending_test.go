@@ -141,7 +141,7 @@ func (waiting) Redeem(ctx context.Context, _ string) (auth.Identity, error) {
 func TestAClientThatReadsNothingIsLetGo(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options{
-		sse: func(c *Config) { small(c); c.WriteTimeout = 300 * time.Millisecond },
+		sse: func(c *Config) { small(c); c.WriteTimeout = 2 * time.Second }, // time enough for who reads on
 		hub: func(c *delivery.Config) { c.RingFrames = 10 },
 	})
 	c := s.stuck(t)
