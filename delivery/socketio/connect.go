@@ -124,26 +124,26 @@ func (h *Handler) open(ctx context.Context, c *conn, sock *namespace.Socket, use
 	who := whoOf(user.UserID, user.Role)
 	p := planFor(asked, who)
 	p.start.Wake = sock.Session().Wake()
-	recalled, err := h.recall(ctx, p.pid, user)
+	recalled, err := h.recall(ctx, p, user)
 	if err != nil {
 		return nil, err
 	}
 	start := p.start
-	start.RoomsFrom = recalled
+	start.RoomsFrom = recalled.From
 	// First those that the client was in: there may be more than it may join.
-	start.Rooms = append(slices.Sorted(maps.Keys(recalled)), start.Rooms...)
+	start.Rooms = append(slices.Sorted(maps.Keys(recalled.From)), start.Rooms...)
 	x, err := h.cfg.Sessions.Open(ctx, user, c.remoteAddr, start)
 	if err != nil {
 		return nil, err
 	}
 	recovered := p.pid != nil && x.Registered().Recovered
-	if !recovered && len(recalled) > 0 {
+	if !recovered && len(recalled.all()) > 0 {
 		// It is a new connection to the client too, which has joined nothing by it yet.
 		x.Close()
 		if x, err = h.cfg.Sessions.Open(ctx, user, c.remoteAddr, p.start); err != nil {
 			return nil, err
 		}
-		recalled = nil
+		recalled = Recalled{}
 	}
 	if user.UserID != "" {
 		c.countAs(nil)
@@ -172,18 +172,18 @@ func (h *Handler) open(ctx context.Context, c *conn, sock *namespace.Socket, use
 }
 
 // recall returns the rooms of a connection that may be recovered.
-func (h *Handler) recall(ctx context.Context, p *pid, user auth.Identity) (map[string]int64, error) {
-	if p == nil || user.UserID == "" {
-		return nil, nil
+func (h *Handler) recall(ctx context.Context, p plan, user auth.Identity) (rooms Recalled, err error) {
+	if p.pid == nil || user.UserID == "" {
+		return rooms, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.RoomsTimeout)
 	defer cancel()
-	rooms, err := h.cfg.Rooms.Recall(ctx, p.recovery, user.UserID)
+	rooms, err = h.cfg.Rooms.Recall(ctx, p.pid.recovery, user.UserID, *p.start.LastSeq)
 	if err != nil {
 		if ctx.Err() == nil {
 			h.cfg.Logger.ErrorContext(ctx, "the rooms of a connection could not be recalled", "user", user.UserID, "error", err)
 		}
-		return nil, domain.Errorf(domain.CodeUnavailable, "this could not be done now: try again in a moment").WithCause(fmt.Errorf("recall: %w", err))
+		return rooms, domain.Errorf(domain.CodeUnavailable, "this could not be done now: try again in a moment").WithCause(fmt.Errorf("recall: %w", err))
 	}
 	return rooms, nil
 }

@@ -103,16 +103,27 @@ func (s *socket) remember(ctx context.Context, r session.Reply) error {
 	return nil
 }
 
-// forget takes a room back that was left. The turn is held.
+// forget takes a room back that the client has left. The turn is held.
 func (s *socket) forget(ctx context.Context, room string) error {
+	return s.gone(ctx, room, func(ctx context.Context, rooms Rooms) error {
+		return rooms.Forget(ctx, s.pid.recovery, s.user.UserID, room)
+	})
+}
+
+// taken notes that a room was taken from the client. The turn is held.
+func (s *socket) taken(ctx context.Context, room string) error {
+	return s.gone(ctx, room, func(ctx context.Context, rooms Rooms) error {
+		return rooms.Take(ctx, s.pid.recovery, s.user.UserID, room, s.told)
+	})
+}
+
+// gone takes a room from those that the client is in, once the database has heard of it.
+func (s *socket) gone(ctx context.Context, room string, tell func(context.Context, Rooms) error) error {
 	s.mu.Lock()
 	known := s.rooms[room]
 	s.mu.Unlock()
 	if known.stored {
-		err := s.withRooms(ctx, "a room could not be forgotten", func(ctx context.Context, rooms Rooms) error {
-			return rooms.Forget(ctx, s.pid.recovery, s.user.UserID, room)
-		})
-		if err != nil {
+		if err := s.withRooms(ctx, "a room could not be forgotten", tell); err != nil {
 			return err
 		}
 	}

@@ -80,6 +80,7 @@ func (s *socket) tell(out *namespace.Out, told session.Told) {
 
 // tellFrame tells of an event of the log: to an admin, of an order's status by two packets.
 func (s *socket) tellFrame(out *namespace.Out, f *delivery.Frame) {
+	s.told = f.Seq
 	at := s.pid.at(f.Seq)
 	if s.user.Role == domain.RoleAdmin && isPair(f) && f.Seq != s.skipFirst {
 		if at.marked {
@@ -97,12 +98,14 @@ func (s *socket) tellFrame(out *namespace.Out, f *delivery.Frame) {
 
 // tellAt tells of a seq that the client knows everything up to.
 func (s *socket) tellAt(out *namespace.Out, event string, data any, seq int64) {
+	s.told = seq
 	at := s.pid.at(seq)
 	out.End(appendEvent(out.Begin(), event, data, &at))
 }
 
-// tellLeft tells of the rooms that were taken from the client, and has the database forget them: a recovered connection is
-// not to be in a room that its client was told it had left. It answers false when ctx ended before all were told.
+// tellLeft tells of the rooms that were taken from the client, which the database hears of before: a recovered connection
+// is not to be in a room that its client was told it had left, and is told so again if it may not have heard. It answers
+// false when ctx ended before all were told.
 func (s *socket) tellLeft(ctx context.Context, out *namespace.Out) bool {
 	if len(s.left) == 0 {
 		return true
@@ -116,7 +119,7 @@ func (s *socket) tellLeft(ctx context.Context, out *namespace.Out) bool {
 		s.mu.Lock()
 		joinedAgain := s.unanswered[room] > 0 // the answer comes behind
 		s.mu.Unlock()
-		if !joinedAgain && s.forget(ctx, room) != nil && ctx.Err() != nil {
+		if !joinedAgain && s.taken(ctx, room) != nil && ctx.Err() != nil {
 			return false
 		}
 		// After another fault the room is left to be asked for anew when the connection is recovered, as all rights are.
@@ -144,7 +147,7 @@ func (s *socket) touch(ctx context.Context) {
 	}
 	// A fault is logged, and there is time for another try.
 	_ = s.withRooms(ctx, "the rooms of a connection could not be kept", func(ctx context.Context, rooms Rooms) error {
-		_, err := rooms.Recall(ctx, s.pid.recovery, s.user.UserID)
+		_, err := rooms.Recall(ctx, s.pid.recovery, s.user.UserID, 0) // what it has heard is found out when it comes back
 		return err
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ var errFault = errors.New("the database is away")
 type memory struct {
 	mu    sync.Mutex
 	rooms map[owner]map[string]int64
+	taken map[owner]map[string]int64 // with where
 	calls int
 	fault func(call string) error // nil: none
 }
@@ -38,7 +40,9 @@ type owner struct {
 	user     string
 }
 
-func newMemory() *memory { return &memory{rooms: map[owner]map[string]int64{}} }
+func newMemory() *memory {
+	return &memory{rooms: map[owner]map[string]int64{}, taken: map[owner]map[string]int64{}}
+}
 
 func (m *memory) begin(call string) error {
 	m.calls++
@@ -87,6 +91,7 @@ func (m *memory) Remember(_ context.Context, recovery uuid.UUID, user, room stri
 		m.rooms[whose] = map[string]int64{}
 	}
 	m.rooms[whose][room] = from
+	delete(m.taken[whose], room)
 	return nil
 }
 
@@ -100,14 +105,31 @@ func (m *memory) Forget(_ context.Context, recovery uuid.UUID, user, room string
 	return nil
 }
 
-func (m *memory) Recall(_ context.Context, recovery uuid.UUID, user string) (map[string]int64, error) {
+func (m *memory) Take(_ context.Context, recovery uuid.UUID, user, room string, at int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin("take"); err != nil {
+		return err
+	}
+	whose := owner{recovery, user}
+	delete(m.rooms[whose], room)
+	if m.taken[whose] == nil {
+		m.taken[whose] = map[string]int64{}
+	}
+	m.taken[whose][room] = at
+	return nil
+}
+
+func (m *memory) Recall(_ context.Context, recovery uuid.UUID, user string, heard int64) (Recalled, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.begin("recall"); err != nil {
-		return nil, err
+		return Recalled{}, err
 	}
-	got := map[string]int64{}
-	maps.Copy(got, m.rooms[owner{recovery, user}])
+	whose := owner{recovery, user}
+	maps.DeleteFunc(m.taken[whose], func(_ string, at int64) bool { return at < heard })
+	got := Recalled{From: map[string]int64{}, Taken: slices.Sorted(maps.Keys(m.taken[whose]))}
+	maps.Copy(got.From, m.rooms[whose])
 	return got, nil
 }
 

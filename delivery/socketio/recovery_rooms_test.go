@@ -135,16 +135,44 @@ func TestARightThatEndsIsForgotten(t *testing.T) {
 	}
 }
 
-// forgetful is Rooms that wait before they forget.
+// A client that is cut off before it hears that a room was taken from it is told so when it is back, until it is sure to know.
+func TestATakenRoomIsToldOfAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.rights.Assign(deliverytest.Order1, "dan")
+	n := w.node(t, options{})
+	room := projections.ChannelOrder(deliverytest.Order1)
+	c := newClient(t, map[string]any{"token": tokenOf("dan", domain.RoleDelivery)}).connect(n)
+	w.tell("first", "user:dan")
+	c.expect("first")
+	c.ask("join:order", deliverytest.Order1)
+	w.end(room, "dan")
+	parttest.Eventually(t, "the room to be taken", func() bool { return w.rooms.all() == 0 })
+	for range 2 { // it hears nothing of that, and then not enough to be sure
+		c.engine.Cut()
+		c.connect(n)
+		if h := c.expect("left"); h.data.Room != room {
+			t.Errorf("got %s", h.raw)
+		}
+	}
+	w.tell("second", "user:dan")
+	c.expect("second")
+	c.engine.Cut()
+	c.connect(n)
+	w.tell("third", "user:dan")
+	c.expect("third")
+}
+
+// forgetful is Rooms that wait before they note that a room was taken.
 type forgetful struct {
 	*memory
 	asked, goOn chan struct{}
 }
 
-func (f forgetful) Forget(ctx context.Context, recovery uuid.UUID, user, room string) error {
+func (f forgetful) Take(ctx context.Context, recovery uuid.UUID, user, room string, at int64) error {
 	f.asked <- struct{}{}
 	<-f.goOn
-	return f.memory.Forget(ctx, recovery, user, room)
+	return f.memory.Take(ctx, recovery, user, room, at)
 }
 
 // A room that is joined while the database still hears that it was left before stays remembered.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,14 +23,31 @@ type Rooms interface {
 	Remember(ctx context.Context, recovery uuid.UUID, user, room string, from int64) error
 	// Forget takes it back. A room that is not noted is forgotten already.
 	Forget(ctx context.Context, recovery uuid.UUID, user, room string) error
-	// Recall returns the rooms of a user's connection with the seqs that they count from, and keeps them from being
-	// pruned for another retention. Those of another user's are none.
-	Recall(ctx context.Context, recovery uuid.UUID, user string) (map[string]int64, error)
+	// Take notes that a room was taken from a user's connection, which is told so behind what it was told of a seq. What
+	// it is told may be lost.
+	Take(ctx context.Context, recovery uuid.UUID, user, room string, at int64) error
+	// Recall returns the rooms of a user's connection that has heard all up to a seq, and keeps them from being pruned for
+	// another retention. It forgets those whose taking the connection has heard of. Those of another user's are none.
+	Recall(ctx context.Context, recovery uuid.UUID, user string, heard int64) (Recalled, error)
 }
+
+// Recalled are the rooms of a connection.
+type Recalled struct {
+	From  map[string]int64 // that it is in, with the seqs that they count from
+	Taken []string         // that were taken from it, which it may not have heard
+}
+
+// all are the names of both.
+func (r Recalled) all() []string { return append(slices.Sorted(maps.Keys(r.From)), r.Taken...) }
 
 const (
 	sqlRemember = `
 INSERT INTO recovery_rooms (session, user_id, room, from_seq) VALUES ($1, $2, $3, $4)
+ON CONFLICT (session, user_id, room) DO UPDATE SET from_seq = excluded.from_seq, used_at = excluded.used_at`
+
+	// A room that was taken has a from_seq below 0: -1 is for seq 0, and so on down.
+	sqlTake = `
+INSERT INTO recovery_rooms (session, user_id, room, from_seq) VALUES ($1, $2, $3, -1 - $4::bigint)
 ON CONFLICT (session, user_id, room) DO UPDATE SET from_seq = excluded.from_seq, used_at = excluded.used_at`
 
 	sqlForget = `DELETE FROM recovery_rooms WHERE session = $1 AND user_id = $2 AND room = $3`
@@ -38,9 +57,13 @@ ON CONFLICT (session, user_id, room) DO UPDATE SET from_seq = excluded.from_seq,
 	sqlRecall = `
 WITH touched AS (
     UPDATE recovery_rooms SET used_at = clock_timestamp()
-    WHERE session = $1 AND user_id = $2 AND used_at < clock_timestamp() - $3::interval
+    WHERE session = $1 AND user_id = $2 AND used_at < clock_timestamp() - $3::interval AND from_seq NOT BETWEEN -$4::bigint AND -1
+), heard AS (
+    DELETE FROM recovery_rooms WHERE session = $1 AND user_id = $2 AND from_seq BETWEEN -$4::bigint AND -1
 )
-SELECT room, from_seq FROM recovery_rooms WHERE session = $1 AND user_id = $2`
+SELECT room, from_seq FROM recovery_rooms
+WHERE session = $1 AND user_id = $2 AND from_seq NOT BETWEEN -$4::bigint AND -1
+ORDER BY room`
 
 	// A part at a time, so that no statement holds many locks. Rows that are being touched are left.
 	sqlPrune = `
@@ -51,7 +74,7 @@ DELETE FROM recovery_rooms WHERE (session, user_id, room) IN (
 
 // statements returns the package's SQL by name, for a test that prepares each.
 func statements() map[string]string {
-	return map[string]string{"remember": sqlRemember, "forget": sqlForget, "recall": sqlRecall, "prune": sqlPrune}
+	return map[string]string{"remember": sqlRemember, "forget": sqlForget, "take": sqlTake, "recall": sqlRecall, "prune": sqlPrune}
 }
 
 const (
@@ -96,19 +119,34 @@ func (r *RoomLog) Forget(ctx context.Context, recovery uuid.UUID, user, room str
 	return nil
 }
 
-// Recall implements Rooms.
-func (r *RoomLog) Recall(ctx context.Context, recovery uuid.UUID, user string) (map[string]int64, error) {
-	rows, err := r.pool.Query(ctx, sqlRecall, recovery, user, touchAfter)
-	if err != nil {
-		return nil, fmt.Errorf("recall the rooms of a connection: %w", err)
+// Take implements Rooms.
+func (r *RoomLog) Take(ctx context.Context, recovery uuid.UUID, user, room string, at int64) error {
+	if _, err := r.pool.Exec(ctx, sqlTake, recovery, user, room, at); err != nil {
+		return fmt.Errorf("note that the room %q was taken from a connection: %w", room, err)
 	}
-	rooms := map[string]int64{}
+	return nil
+}
+
+// Recall implements Rooms.
+func (r *RoomLog) Recall(ctx context.Context, recovery uuid.UUID, user string, heard int64) (Recalled, error) {
+	rows, err := r.pool.Query(ctx, sqlRecall, recovery, user, touchAfter, heard)
+	if err != nil {
+		return Recalled{}, fmt.Errorf("recall the rooms of a connection: %w", err)
+	}
+	recalled := Recalled{From: map[string]int64{}}
 	var room string
 	var from int64
-	if _, err := pgx.ForEachRow(rows, []any{&room, &from}, func() error { rooms[room] = from; return nil }); err != nil {
-		return nil, fmt.Errorf("recall the rooms of a connection: %w", err)
+	if _, err := pgx.ForEachRow(rows, []any{&room, &from}, func() error {
+		if from < 0 {
+			recalled.Taken = append(recalled.Taken, room)
+		} else {
+			recalled.From[room] = from
+		}
+		return nil
+	}); err != nil {
+		return Recalled{}, fmt.Errorf("recall the rooms of a connection: %w", err)
 	}
-	return rooms, nil
+	return recalled, nil
 }
 
 // Run prunes until ctx ends, at the start and then each hour, and returns nil.

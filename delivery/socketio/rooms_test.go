@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -37,9 +38,9 @@ func TestEachStatementIsValid(t *testing.T) {
 
 func expectRooms(t *testing.T, r Rooms, recovery uuid.UUID, user string, want map[string]int64) {
 	t.Helper()
-	got, err := r.Recall(t.Context(), recovery, user)
-	if err != nil || !maps.Equal(got, want) {
-		t.Errorf("%s is in %v, %v; want %v", user, got, err, want)
+	got, err := r.Recall(t.Context(), recovery, user, 0)
+	if err != nil || !maps.Equal(got.From, want) || len(got.Taken) > 0 {
+		t.Errorf("%s is in %+v, %v; want %v", user, got, err, want)
 	}
 }
 
@@ -66,6 +67,34 @@ func TestRoomsAreRememberedForTheUserUntilTheyAreForgotten(t *testing.T) {
 	must(t, r.Forget(t.Context(), a, "ann", "order:2"))
 	expectRooms(t, r, a, "ann", map[string]int64{"order:1": 9})
 	expectRooms(t, r, b, "ann", map[string]int64{"order:1": 7})
+}
+
+// What a connection is told of a room that was taken from it may be lost: it is known until the connection has heard more.
+func TestATakenRoomIsKnownUntilThatWasHeard(t *testing.T) {
+	t.Parallel()
+	r, _ := roomLog(t)
+	a := uuid.New()
+	recalls := func(user string, heard int64, taken ...string) {
+		t.Helper()
+		if got, err := r.Recall(t.Context(), a, user, heard); err != nil || !slices.Equal(got.Taken, taken) || got.From["order:9"] != 5 {
+			t.Errorf("having heard %d, %s is told %+v, %v; want that %v were taken", heard, user, got, err, taken)
+		}
+	}
+	for _, user := range []string{"ann", "bob"} {
+		must(t, r.Remember(t.Context(), a, user, "order:9", 5))
+	}
+	must(t, r.Remember(t.Context(), a, "ann", "order:1", 5))
+	must(t, r.Take(t.Context(), a, "ann", "order:1", 7))
+	must(t, r.Take(t.Context(), a, "ann", "order:2", 0))
+	must(t, r.Take(t.Context(), a, "ann", "order:3", 0))
+	must(t, r.Remember(t.Context(), a, "ann", "order:3", 2))
+	must(t, r.Forget(t.Context(), a, "ann", "order:3"))
+	recalls("bob", 9)
+	recalls("ann", 0, "order:1", "order:2")
+	recalls("ann", 1, "order:1")
+	recalls("ann", 7, "order:1")
+	recalls("ann", 8)
+	recalls("ann", 0)
 }
 
 // Who knows the pid of another user's connection can neither take its rooms over nor have them forgotten.
@@ -126,7 +155,7 @@ func TestWithoutADatabaseRoomsAreAnError(t *testing.T) {
 	if err := r.Forget(ctx, uuid.New(), "ann", "order:1"); err == nil {
 		t.Error("a room was forgotten nowhere")
 	}
-	if _, err := r.Recall(ctx, uuid.New(), "ann"); err == nil {
+	if _, err := r.Recall(ctx, uuid.New(), "ann", 0); err == nil {
 		t.Error("rooms were recalled from nowhere")
 	}
 }

@@ -27,6 +27,7 @@ type socket struct {
 	slowed    int      // of conn's slowdowns it was told
 	skipFirst int64    // the seq whose first packet of the pair is left out
 	left      []string // rooms that are to be told as left
+	told      int64    // the seq of what it was told last
 	touchAt   time.Time
 	ended     bool // it was told its last
 
@@ -50,20 +51,20 @@ type stay struct {
 func newSocket(c *conn, out *namespace.Socket, user auth.Identity, x *session.Session) *socket {
 	return &socket{
 		conn: c, out: out, user: user, session: x, turn: make(chan struct{}, 1), touchAt: time.Now().Add(c.h.cfg.RoomsInterval),
-		rooms: map[string]stay{}, unanswered: map[string]int{}, slowed: c.slowdowns(),
+		rooms: map[string]stay{}, unanswered: map[string]int{}, slowed: c.slowdowns(), told: x.Cursor(),
 	}
 }
 
 // takeRooms notes the rooms that the session is in from its beginning. One that was recalled and is the client's no more is
-// to be told as left.
-func (s *socket) takeRooms(recalled map[string]int64) {
+// to be told as left, once more perhaps.
+func (s *socket) takeRooms(recalled Recalled) {
 	for _, channel := range s.session.Registered().Channels {
 		if isRoom(channel) {
-			_, stored := recalled[channel]
+			_, stored := recalled.From[channel]
 			s.rooms[channel] = stay{from: max(s.session.RoomsFrom()[channel], s.session.Cursor()), stored: stored}
 		}
 	}
-	for _, room := range slices.Sorted(maps.Keys(recalled)) {
+	for _, room := range recalled.all() {
 		if _, in := s.rooms[room]; !in {
 			s.rooms[room] = stay{stored: true} // until it is told
 			s.left = append(s.left, room)
