@@ -220,6 +220,10 @@ func (w *watcher) carried(e *history.Entry, t told) {
 	}
 	entitled, in := false, false
 	for _, c := range t.channels {
+		if w.mayBeGiven(c, e.Seq) { // the answer to its join may come yet, and there may never be one
+			w.early = append(w.early, early{e.Seq, e.At, true})
+			return
+		}
 		if !w.t.rights.has(c, w.c.User, w.c.Role, e.Seq) && !w.past(c, e.Seq) {
 			if w.rooms[c] != nil || w.leaving[c] {
 				in = true
@@ -233,9 +237,8 @@ func (w *watcher) carried(e *history.Entry, t told) {
 		}
 	}
 	switch {
-	case entitled: // the answer to its join may come yet
-		asked := slices.ContainsFunc(t.channels, func(c string) bool { return w.asking[c] })
-		w.early = append(w.early, early{e.Seq, e.At, asked})
+	case entitled: // the answer to a join may tell that it was in the room by then
+		w.early = append(w.early, early{e.Seq, e.At, false})
 	case in:
 		w.f.look(ruleRights)
 		w.add(ruleRights, "was told at %s of seq %d (%s), and had lost the right to it", e.At, e.Seq, t)
@@ -297,10 +300,11 @@ func (w *watcher) position(e *history.Entry) {
 	w.advance(e.Seq, e.At, true)
 	w.prev = e.Seq
 	w.places(e.At)
-	if e.Kind == history.Checkpoint && w.asked >= 0 && !w.caughtUp {
+	// While it catches up it may be told how far it has come.
+	if e.Kind == history.Checkpoint && w.asked >= 0 && !w.caughtUp && e.Seq >= w.live {
 		w.add(ruleCaughtUp, "was told at %s that there was nothing up to %d, and never that it had caught up with what came after %d", e.At, e.Seq, w.asked)
 	}
-	if w.caughtUp = true; e.Kind == history.CaughtUp && w.asked >= 0 {
+	if w.caughtUp = w.caughtUp || e.Kind == history.CaughtUp || e.Seq >= w.live; e.Kind == history.CaughtUp && w.asked >= 0 {
 		w.f.look(ruleCaughtUp)
 		if answered := w.answered.before(w.openedAt); answered > e.Seq {
 			w.add(ruleCaughtUp, "had caught up with %d at %s, and seq %d was answered before it came back at %s", e.Seq, e.At, answered, w.openedAt)

@@ -100,8 +100,8 @@ type stored struct {
 }
 
 type made struct {
-	typ, subject string
-	amount       int64
+	typ, subject, refund string
+	amount               int64
 }
 
 func newCommandRule(h *history.History, f *findings) *commandRule {
@@ -130,7 +130,7 @@ func (r *commandRule) event(e *event, w *world) {
 		r.f.add(ruleOnce, "command %s is in the log from seq %d on, in a commit of %s, and again at seq %d", id, s.first, s.at.Format(time.RFC3339Nano), e.seq)
 	}
 	s.last = e.seq
-	s.made = append(s.made, made{e.typ, subjectOf(&e.body, e.typ), e.body.Amount})
+	s.made = append(s.made, made{e.typ, subjectOf(&e.body, e.typ), e.body.RefundID, e.body.Amount})
 	if e.typ == courierLocated {
 		r.places[placeOf(&e.body)] = s
 	}
@@ -225,15 +225,16 @@ func (r *commandRule) judgeOnce(c *history.Command, k kind, s *stored) {
 	if s == nil {
 		return
 	}
-	for _, typ := range k.makes {
-		n := 0
-		for _, m := range s.made {
-			if m.typ == typ {
-				n++
-			}
+	// With a payment all refunds come in that the provider has told of before.
+	times := map[made]int{}
+	for _, m := range s.made {
+		if slices.Contains(k.makes, m.typ) {
+			times[made{typ: m.typ, refund: m.refund}]++
 		}
+	}
+	for m, n := range times {
 		if n > 1 {
-			r.f.add(ruleOnce, "%s made %d × %s at seq %d to %d", words(c), n, typ, s.first, s.last)
+			r.f.add(ruleOnce, "%s made %d × %s at seq %d to %d", words(c), n, m.typ, s.first, s.last)
 		}
 	}
 }

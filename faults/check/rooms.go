@@ -40,6 +40,14 @@ func (w *watcher) past(room string, seq int64) bool {
 	return granted <= w.live || letIn
 }
 
+// mayBeGiven says that the client has asked to join a room whose event it may be told of: because it has the right to it
+// by then or, to an order's past, later.
+func (w *watcher) mayBeGiven(room string, seq int64) bool {
+	r := w.t.rights
+	return w.asking[room] && (r.has(room, w.c.User, w.c.Role, seq) ||
+		strings.HasPrefix(room, "order:") && r.grantedAfter(room, w.c.User, seq) > 0)
+}
+
 func (w *watcher) passRoom(room string, s *stay, end int64, at time.Duration) {
 	if lost := w.t.rights.endsAfter(room, w.c.User, s.from); lost > 0 && w.c.Role != "admin" && room != "delivery:"+w.c.User {
 		if lost < end && s.late == 0 {
