@@ -101,3 +101,40 @@ func TestAPlaceIsNotMissedByWhoLeavesTheRoom(t *testing.T) {
 		}
 	}
 }
+
+// What a room carries may come before the join is answered: when the leaving before it was not answered yet, and when the
+// right came after what is told, which is of the order's past then. Without a right it may not.
+func TestARoomThatIsAskedForMayBeToldOf(t *testing.T) {
+	t.Parallel()
+	const order, courier = "order:o", "delivery:carl"
+	for name, c := range map[string]struct {
+		room       string
+		before     []history.Entry
+		granted    int64 // 0: never
+		violations int
+	}{
+		"one that is being left": {courier, []history.Entry{{Kind: history.Joined, Name: courier, Prev: -1}, {Kind: history.Left, Flag: true, Name: courier}}, 0, 0},
+		"an order of now":        {order, nil, 1, 0},
+		"an order of later":      {order, nil, 3, 0},
+		"an order of others":     {order, nil, 0, 1},
+	} {
+		f := newFindings()
+		r := newToldRule(f)
+		r.events[2] = told{"order:status:update", []string{c.room}, "", 0}
+		r.channels[c.room] = []int64{2}
+		if c.granted > 0 {
+			r.rights.grant(c.room, "carl", c.granted)
+		}
+		log := append([]history.Entry{{Kind: history.Opened}, {Kind: history.Registered, Flag: true}, {Kind: history.CaughtUp}}, c.before...)
+		log = append(log, history.Entry{Kind: history.Asked, Name: c.room},
+			history.Entry{Kind: history.Event, Seq: 2, Prev: -1, Name: "order:status:update"},
+			history.Entry{Kind: history.Joined, Seq: 1, Prev: -1, Name: c.room}, history.Entry{Kind: history.Checkpoint, Seq: 4})
+		if c.violations > 0 {
+			log = slices.DeleteFunc(log, func(e history.Entry) bool { return e.Kind == history.Joined }) // nobody lets it in
+		}
+		judgeClient(&history.Client{User: "carl", Role: "delivery", Log: log}, r, answers{}, 4, f)
+		if f.broken != c.violations {
+			t.Errorf("%s: %v", name, f.told())
+		}
+	}
+}
