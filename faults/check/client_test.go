@@ -13,8 +13,11 @@ func TestWhoCatchesUpIsToldHowFar(t *testing.T) {
 	for checkpoint, violations := range map[int64]int{0: 0, 4: 0, 5: 1} {
 		f := newFindings()
 		log := []history.Entry{
-			{Kind: history.Opened, Seq: 0}, {Kind: history.Registered, Seq: 5, Flag: true},
-			{Kind: history.Checkpoint, Seq: checkpoint}, {Kind: history.CaughtUp, Seq: 6}, {Kind: history.Checkpoint, Seq: 7},
+			{Kind: history.Opened, Seq: 0},
+			{Kind: history.Registered, Seq: 5, Flag: true},
+			{Kind: history.Checkpoint, Seq: checkpoint},
+			{Kind: history.CaughtUp, Seq: 6},
+			{Kind: history.Checkpoint, Seq: 7},
 		}
 		judgeClient(&history.Client{User: "carl", Role: "customer", Log: log}, newToldRule(f), answers{}, 7, f)
 		if f.broken != violations {
