@@ -137,11 +137,12 @@ func (h *Handler) open(ctx context.Context, c *conn, sock *namespace.Socket, use
 		return nil, err
 	}
 	recovered := p.pid != nil && x.Registered().Recovered
-	if !recovered && len(recalled.all()) > 0 {
-		// It is a new connection to the client too, which has joined nothing by it yet.
-		x.Close()
-		if x, err = h.cfg.Sessions.Open(ctx, user, c.remoteAddr, p.start); err != nil {
-			return nil, err
+	if !recovered { // it is a new connection to the client too, which has joined nothing by it yet
+		if len(recalled.From) > 0 {
+			x.Close()
+			if x, err = h.cfg.Sessions.Open(ctx, user, c.remoteAddr, p.start); err != nil {
+				return nil, err
+			}
 		}
 		recalled = Recalled{}
 	}
