@@ -19,6 +19,10 @@ type Position struct {
 	read  func(ctx context.Context) (int64, error)
 	looks chan struct{} // holds one while somebody looks
 
+	// Of who looks:
+	next time.Time     // when the next look is due
+	wait time.Duration // how long that was behind the one before
+
 	mu    sync.Mutex
 	at    int64         // the checkpoint was at least here
 	risen chan struct{} // closed when it is further
@@ -50,10 +54,24 @@ func (p *Position) WaitFor(ctx context.Context, seq int64) error {
 	}
 }
 
-// look reads until the checkpoint has come to seq.
+// look reads until the checkpoint has come to seq. Who begins to look goes on at the pace of who looked before: else each who
+// gives up would make the next one look at once.
 func (p *Position) look(ctx context.Context, seq int64) error {
-	for wait := firstLook; p.At() < seq; wait = min(2*wait, lookEvery) {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Until(p.next)):
+		}
+		before := p.At()
+		if before >= seq {
+			return nil
+		}
 		at, err := p.read(ctx)
+		if p.wait = min(max(2*p.wait, firstLook), lookEvery); err == nil && at > before {
+			p.wait = firstLook
+		}
+		p.next = time.Now().Add(p.wait)
 		if err != nil {
 			return err
 		}
@@ -61,13 +79,7 @@ func (p *Position) look(ctx context.Context, seq int64) error {
 		if at >= seq {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
-		}
 	}
-	return nil
 }
 
 // Saw is told where the checkpoint was seen by somebody who read something else.

@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -157,7 +157,8 @@ func (a *asker) asks(ctx context.Context) error {
 		request.Header.Set("Authorization", "Bearer "+a.token)
 		request.Header.Set("Content-Type", "application/json")
 		response, err := a.client.Do(request)
-		if errors.Is(err, syscall.ECONNREFUSED) {
+		// Also a connection that the listener's end resets before it is made carried no request.
+		if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
 			a.refused++
 			a.at = 1 - a.at
 			continue
