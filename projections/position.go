@@ -68,7 +68,10 @@ func (p *Position) look(ctx context.Context, seq int64) error {
 			return nil
 		}
 		at, err := p.read(ctx)
-		if p.wait = min(max(2*p.wait, firstLook), lookEvery); err == nil && at > before {
+		if err != nil && ctx.Err() != nil {
+			return ctx.Err() // nothing was seen, and the next one does not wait for that
+		}
+		if p.wait = min(max(2*p.wait, firstLook), lookEvery); at > before {
 			p.wait = firstLook
 		}
 		p.next = time.Now().Add(p.wait)
