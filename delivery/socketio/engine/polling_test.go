@@ -149,23 +149,30 @@ func TestAPollMayFollowWhileTheOneBeforeIsBeingAnswered(t *testing.T) {
 	})
 }
 
-func TestASecondPayloadEndsTheSession(t *testing.T) {
-	t.Parallel()
+// stuckPayload is a payload of two messages, of which the first is worked on until the session ends.
+func stuckPayload(t *testing.T) (w *world, sid string, p *peer, payload <-chan answer) {
+	t.Helper()
 	inside := make(chan struct{})
-	w := newWorld(t, nil, func(p *peer) {
+	w = newWorld(t, nil, func(p *peer) {
 		p.receive = func(ctx context.Context, _ engine.Message) error {
 			close(inside)
-			<-ctx.Done() // the session's end
+			<-ctx.Done()
 			return nil
 		}
 	})
-	sid, p := w.open()
-	first := make(chan answer, 1)
+	sid, p = w.open()
+	answered := make(chan answer, 1)
 	go func() {
 		status, body := w.post(sid, "4a\x1e4b")
-		first <- answer{status, body}
+		answered <- answer{status, body}
 	}()
-	parttest.Await(t, "the first payload", inside)
+	parttest.Await(t, "the payload", inside)
+	return w, sid, p, answered
+}
+
+func TestASecondPayloadEndsTheSession(t *testing.T) {
+	t.Parallel()
+	w, sid, p, first := stuckPayload(t)
 	if status, body := w.post(sid, "4c"); status != 400 || codeOf(t, body) != 3 {
 		t.Errorf("the second payload was answered %d %s", status, body)
 	}
@@ -181,21 +188,7 @@ func TestASecondPayloadEndsTheSession(t *testing.T) {
 // What is left of a payload when the session ends for another reason is no fault of the client's.
 func TestAPayloadOfASessionThatHasEndedIsToldSo(t *testing.T) {
 	t.Parallel()
-	inside := make(chan struct{})
-	w := newWorld(t, nil, func(p *peer) {
-		p.receive = func(ctx context.Context, _ engine.Message) error {
-			close(inside)
-			<-ctx.Done() // the session's end
-			return nil
-		}
-	})
-	sid, p := w.open()
-	payload := make(chan answer, 1)
-	go func() {
-		status, body := w.post(sid, "4a\x1e4b")
-		payload <- answer{status, body}
-	}()
-	parttest.Await(t, "the payload", inside)
+	w, _, p, payload := stuckPayload(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	poll := w.waitingPoll(ctx, p)
 	cancel()
