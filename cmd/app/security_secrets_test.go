@@ -58,7 +58,8 @@ func TestNoSecretIsShown(t *testing.T) {
 			s := startSaying(t, env, said)
 
 			secrets := canaries{
-				jwtSecret: "JWT_SECRET", webhook: "PAYMENT_WEBHOOK_SECRET", signer: "AUDIT_KEY", signer[strings.LastIndex(signer, "+")+1:]: "AUDIT_KEY", forged: "what a client sent as a secret",
+				jwtSecret: "JWT_SECRET", webhook: "PAYMENT_WEBHOOK_SECRET", forged: "what a client sent as a secret",
+				signer: "AUDIT_KEY", strings.SplitN(signer, "+", 5)[4]: "AUDIT_KEY", // in base64, which has a + at times
 			}
 			w := &walker{s: s, t: t, secrets: secrets}
 			w.walk(webhook, forged)
