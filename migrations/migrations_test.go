@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-const latest = 7
+const latest = 8
 
 // to migrates a database to a version, through Up to the latest.
 func to(t *testing.T, url string, version uint) {

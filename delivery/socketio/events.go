@@ -92,7 +92,7 @@ func (s *socket) remember(ctx context.Context, r session.Reply) error {
 		return nil
 	}
 	err := s.withRooms(ctx, "a room could not be remembered", func(ctx context.Context, rooms Rooms) error {
-		return rooms.Remember(ctx, s.pid.recovery, s.user.UserID, r.Room, r.From)
+		return rooms.Remember(ctx, s.holder(), r.Room, r.From)
 	})
 	if err != nil {
 		return err
@@ -106,14 +106,14 @@ func (s *socket) remember(ctx context.Context, r session.Reply) error {
 // forget takes a room back that the client has left. The turn is held.
 func (s *socket) forget(ctx context.Context, room string) error {
 	return s.gone(ctx, room, func(ctx context.Context, rooms Rooms) error {
-		return rooms.Forget(ctx, s.pid.recovery, s.user.UserID, room)
+		return rooms.Forget(ctx, s.holder(), room)
 	})
 }
 
 // taken notes that a room was taken from the client. The turn is held.
 func (s *socket) taken(ctx context.Context, room string) error {
 	return s.gone(ctx, room, func(ctx context.Context, rooms Rooms) error {
-		return rooms.Take(ctx, s.pid.recovery, s.user.UserID, room, s.told)
+		return rooms.Take(ctx, s.holder(), room, s.told)
 	})
 }
 

@@ -147,7 +147,6 @@ func (s *socket) touch(ctx context.Context) {
 	}
 	// A fault is logged, and there is time for another try.
 	_ = s.withRooms(ctx, "the rooms of a connection could not be kept", func(ctx context.Context, rooms Rooms) error {
-		_, err := rooms.Recall(ctx, s.pid.recovery, s.user.UserID, 0) // what it has heard is found out when it comes back
-		return err
+		return rooms.Keep(ctx, s.holder())
 	})
 }

@@ -28,8 +28,7 @@ var errFault = errors.New("the database is away")
 // memory is Rooms without a database.
 type memory struct {
 	mu    sync.Mutex
-	rooms map[owner]map[string]int64
-	taken map[owner]map[string]int64 // with where
+	rooms map[owner]map[string]note
 	calls int
 	fault func(call string) error // nil: none
 }
@@ -40,9 +39,14 @@ type owner struct {
 	user     string
 }
 
-func newMemory() *memory {
-	return &memory{rooms: map[owner]map[string]int64{}, taken: map[owner]map[string]int64{}}
+// note is what is known of a room.
+type note struct {
+	seq        int64 // that it counts from, or where it was taken
+	taken      bool
+	generation int64
 }
+
+func newMemory() *memory { return &memory{rooms: map[owner]map[string]note{}} }
 
 func (m *memory) begin(call string) error {
 	m.calls++
@@ -75,62 +79,71 @@ func (m *memory) all() (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, rooms := range m.rooms {
-		n += len(rooms)
+		for _, known := range rooms {
+			if !known.taken {
+				n++
+			}
+		}
 	}
 	return n
 }
 
-func (m *memory) Remember(_ context.Context, recovery uuid.UUID, user, room string, from int64) error {
+func (m *memory) Remember(_ context.Context, h Holder, room string, from int64) error {
+	return m.change("remember", h, func(rooms map[string]note) {
+		rooms[room] = note{from, false, max(rooms[room].generation, h.Generation)}
+	})
+}
+
+func (m *memory) Forget(_ context.Context, h Holder, room string) error {
+	return m.change("forget", h, func(rooms map[string]note) {
+		if rooms[room].generation <= h.Generation {
+			delete(rooms, room)
+		}
+	})
+}
+
+func (m *memory) Take(_ context.Context, h Holder, room string, at int64) error {
+	return m.change("take", h, func(rooms map[string]note) {
+		if rooms[room].generation <= h.Generation {
+			rooms[room] = note{at, true, h.Generation}
+		}
+	})
+}
+
+func (m *memory) Keep(_ context.Context, h Holder) error {
+	return m.change("keep", h, func(map[string]note) {})
+}
+
+func (m *memory) Recall(_ context.Context, recovery uuid.UUID, user string, heard int64) (got Recalled, _ error) {
+	got.From = map[string]int64{}
+	return got, m.change("recall", Holder{Recovery: recovery, User: user}, func(rooms map[string]note) {
+		maps.DeleteFunc(rooms, func(_ string, n note) bool { return n.taken && n.seq < heard })
+		for room, n := range rooms {
+			n.generation++
+			rooms[room] = n
+			got.Generation = max(got.Generation, n.generation)
+			if n.taken {
+				got.Taken = append(got.Taken, room)
+			} else {
+				got.From[room] = n.seq
+			}
+		}
+		slices.Sort(got.Taken)
+	})
+}
+
+func (m *memory) change(call string, h Holder, do func(map[string]note)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.begin("remember"); err != nil {
+	if err := m.begin(call); err != nil {
 		return err
 	}
-	whose := owner{recovery, user}
+	whose := owner{h.Recovery, h.User}
 	if m.rooms[whose] == nil {
-		m.rooms[whose] = map[string]int64{}
+		m.rooms[whose] = map[string]note{}
 	}
-	m.rooms[whose][room] = from
-	delete(m.taken[whose], room)
+	do(m.rooms[whose])
 	return nil
-}
-
-func (m *memory) Forget(_ context.Context, recovery uuid.UUID, user, room string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.begin("forget"); err != nil {
-		return err
-	}
-	delete(m.rooms[owner{recovery, user}], room)
-	return nil
-}
-
-func (m *memory) Take(_ context.Context, recovery uuid.UUID, user, room string, at int64) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.begin("take"); err != nil {
-		return err
-	}
-	whose := owner{recovery, user}
-	delete(m.rooms[whose], room)
-	if m.taken[whose] == nil {
-		m.taken[whose] = map[string]int64{}
-	}
-	m.taken[whose][room] = at
-	return nil
-}
-
-func (m *memory) Recall(_ context.Context, recovery uuid.UUID, user string, heard int64) (Recalled, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.begin("recall"); err != nil {
-		return Recalled{}, err
-	}
-	whose := owner{recovery, user}
-	maps.DeleteFunc(m.taken[whose], func(_ string, at int64) bool { return at < heard })
-	got := Recalled{From: map[string]int64{}, Taken: slices.Sorted(maps.Keys(m.taken[whose]))}
-	maps.Copy(got.From, m.rooms[whose])
-	return got, nil
 }
 
 // world is a log, with any number of nodes.

@@ -167,16 +167,53 @@ func TestATakenRoomIsToldOfAgain(t *testing.T) {
 	}
 }
 
-// forgetful is Rooms that wait before they note that a room was taken.
+// What a client asked for on a connection may be served when it is back already, and in the room that it wanted to leave: as it
+// is told that it is in there, it stays.
+func TestALeaveThatComesTooLateDoesNotHold(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.rights.Assign(deliverytest.Order1, "dan")
+	n := w.node(t, options{})
+	room := projections.ChannelOrder(deliverytest.Order1)
+	c := newClient(t, map[string]any{"token": tokenOf("dan", domain.RoleDelivery)}).connect(n)
+	c.ask("join:order", deliverytest.Order1)
+	var gone Holder
+	for whose := range w.rooms.rooms {
+		gone = Holder{Recovery: whose.recovery, User: whose.user}
+	}
+	for range 3 {
+		c.engine.Cut()
+		c.connect(n)
+		must(t, w.rooms.Forget(t.Context(), gone, room))
+		if h := c.ask("register"); !slices.Contains(h.data.Channels, room) {
+			t.Errorf("it is in %v", h.data.Channels)
+		}
+		gone.Generation++
+	}
+	c.ask("leave:order", deliverytest.Order1)
+	if left := w.rooms.all(); left != 0 {
+		t.Errorf("%d rooms are remembered", left)
+	}
+}
+
+// forgetful is Rooms that wait before they note that a room was taken, until the test says so or ends.
 type forgetful struct {
 	*memory
 	asked, goOn chan struct{}
+	ended       <-chan struct{}
 }
 
-func (f forgetful) Take(ctx context.Context, recovery uuid.UUID, user, room string, at int64) error {
+func newForgetful(t *testing.T, rooms *memory) forgetful {
+	return forgetful{rooms, make(chan struct{}, 1), make(chan struct{}), t.Context().Done()}
+}
+
+func (f forgetful) Take(ctx context.Context, h Holder, room string, at int64) error {
 	f.asked <- struct{}{}
-	<-f.goOn
-	return f.memory.Take(ctx, recovery, user, room, at)
+	select {
+	case <-f.goOn:
+	case <-f.ended:
+	}
+	return f.memory.Take(ctx, h, room, at)
 }
 
 // A room that is joined while the database still hears that it was left before stays remembered.
@@ -184,7 +221,7 @@ func TestARoomThatIsJoinedAgainAtOnceIsRemembered(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.rights.Assign(deliverytest.Order1, "dan")
-	slow := forgetful{w.rooms, make(chan struct{}), make(chan struct{})}
+	slow := newForgetful(t, w.rooms)
 	n := w.node(t, options{handler: func(cfg *Config) { cfg.Rooms = slow }})
 	c := newClient(t, map[string]any{"token": tokenOf("dan", domain.RoleDelivery)}).connect(n)
 	room := projections.ChannelOrder(deliverytest.Order1)
@@ -211,7 +248,7 @@ func TestAJoinDoesNotWaitForEverForWhatIsForgotten(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.rights.Assign(deliverytest.Order1, "dan")
-	slow := forgetful{w.rooms, make(chan struct{}), make(chan struct{})}
+	slow := newForgetful(t, w.rooms)
 	n := w.node(t, options{handler: func(cfg *Config) { cfg.Rooms, cfg.RoomsTimeout = slow, 20*time.Millisecond }})
 	c := newClient(t, map[string]any{"token": tokenOf("dan", domain.RoleDelivery)}).connect(n)
 	room := projections.ChannelOrder(deliverytest.Order1)

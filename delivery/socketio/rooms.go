@@ -18,23 +18,36 @@ import (
 //
 // Whoever knows a connection's pid can name it, so what is noted for one user is out of the reach of all others.
 type Rooms interface {
-	// Remember notes that a user's connection is in a room, which counts for it from behind a seq. It replaces what was
-	// noted of the room before.
-	Remember(ctx context.Context, recovery uuid.UUID, user, room string, from int64) error
+	// Remember notes that a connection is in a room, which counts for it from behind a seq. It replaces what was noted of the
+	// room before.
+	Remember(ctx context.Context, h Holder, room string, from int64) error
 	// Forget takes it back. A room that is not noted is forgotten already.
-	Forget(ctx context.Context, recovery uuid.UUID, user, room string) error
-	// Take notes that a room was taken from a user's connection, which is told so behind what it was told of a seq. What
-	// it is told may be lost.
-	Take(ctx context.Context, recovery uuid.UUID, user, room string, at int64) error
-	// Recall returns the rooms of a user's connection that has heard all up to a seq, and keeps them from being pruned for
-	// another retention. It forgets those whose taking the connection has heard of. Those of another user's are none.
+	Forget(ctx context.Context, h Holder, room string) error
+	// Take notes that a room was taken from a connection, which is told so behind what it was told of a seq. What it is told
+	// may be lost.
+	Take(ctx context.Context, h Holder, room string, at int64) error
+	// Recall returns the rooms of a connection that comes back and has heard all up to a seq, and makes it their holder. It
+	// forgets those whose taking the connection has heard of. Those of another user's are none.
 	Recall(ctx context.Context, recovery uuid.UUID, user string, heard int64) (Recalled, error)
+	// Keep keeps the rooms of a connection from being pruned for another retention.
+	Keep(ctx context.Context, h Holder) error
+}
+
+// Holder is a user's connection that has rooms.
+type Holder struct {
+	Recovery uuid.UUID // that its pid names, as do those of the connections before it
+	User     string
+	// Generation is how often the rooms were recalled, by this connection last. What a client asked for on a connection may
+	// reach a node when the client is back already and is in the room again, and would be out of it without being told: so
+	// Forget and Take do nothing when the room was recalled since.
+	Generation int64
 }
 
 // Recalled are the rooms of a connection.
 type Recalled struct {
-	From  map[string]int64 // that it is in, with the seqs that they count from
-	Taken []string         // that were taken from it, which it may not have heard
+	From       map[string]int64 // that it is in, with the seqs that they count from
+	Taken      []string         // that were taken from it, which it may not have heard
+	Generation int64            // of their holder from now on
 }
 
 // all are the names of both.
@@ -42,28 +55,33 @@ func (r Recalled) all() []string { return append(slices.Sorted(maps.Keys(r.From)
 
 const (
 	sqlRemember = `
-INSERT INTO recovery_rooms (session, user_id, room, from_seq) VALUES ($1, $2, $3, $4)
-ON CONFLICT (session, user_id, room) DO UPDATE SET from_seq = excluded.from_seq, used_at = excluded.used_at`
+INSERT INTO recovery_rooms AS known (session, user_id, generation, room, from_seq) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (session, user_id, room) DO UPDATE
+SET from_seq = excluded.from_seq, used_at = excluded.used_at, generation = greatest(known.generation, excluded.generation)`
 
 	// A room that was taken has a from_seq below 0: -1 is for seq 0, and so on down.
 	sqlTake = `
-INSERT INTO recovery_rooms (session, user_id, room, from_seq) VALUES ($1, $2, $3, -1 - $4::bigint)
-ON CONFLICT (session, user_id, room) DO UPDATE SET from_seq = excluded.from_seq, used_at = excluded.used_at`
+INSERT INTO recovery_rooms AS known (session, user_id, generation, room, from_seq) VALUES ($1, $2, $3, $4, -1 - $5::bigint)
+ON CONFLICT (session, user_id, room) DO UPDATE
+SET from_seq = excluded.from_seq, used_at = excluded.used_at, generation = excluded.generation
+WHERE known.generation <= excluded.generation`
 
-	sqlForget = `DELETE FROM recovery_rooms WHERE session = $1 AND user_id = $2 AND room = $3`
+	sqlForget = `DELETE FROM recovery_rooms WHERE session = $1 AND user_id = $2 AND generation <= $3 AND room = $4`
 
-	// Most connections that come back have no rooms, and those that have come back often: only now and then is a row
-	// written.
+	// used_at has an index, so it is written only now and then: most connections that come back have done so often.
 	sqlRecall = `
-WITH touched AS (
-    UPDATE recovery_rooms SET used_at = clock_timestamp()
-    WHERE session = $1 AND user_id = $2 AND used_at < clock_timestamp() - $3::interval AND from_seq NOT BETWEEN -$4::bigint AND -1
-), heard AS (
+WITH heard AS (
     DELETE FROM recovery_rooms WHERE session = $1 AND user_id = $2 AND from_seq BETWEEN -$4::bigint AND -1
 )
-SELECT room, from_seq FROM recovery_rooms
+UPDATE recovery_rooms
+SET generation = generation + 1,
+    used_at = CASE WHEN used_at < clock_timestamp() - $3::interval THEN clock_timestamp() ELSE used_at END
 WHERE session = $1 AND user_id = $2 AND from_seq NOT BETWEEN -$4::bigint AND -1
-ORDER BY room`
+RETURNING room, from_seq, generation`
+
+	sqlKeep = `
+UPDATE recovery_rooms SET used_at = clock_timestamp()
+WHERE session = $1 AND user_id = $2 AND generation <= $3 AND used_at < clock_timestamp() - $4::interval`
 
 	// A part at a time, so that no statement holds many locks. Rows that are being touched are left.
 	sqlPrune = `
@@ -74,7 +92,7 @@ DELETE FROM recovery_rooms WHERE (session, user_id, room) IN (
 
 // statements returns the package's SQL by name, for a test that prepares each.
 func statements() map[string]string {
-	return map[string]string{"remember": sqlRemember, "forget": sqlForget, "take": sqlTake, "recall": sqlRecall, "prune": sqlPrune}
+	return map[string]string{"remember": sqlRemember, "forget": sqlForget, "take": sqlTake, "recall": sqlRecall, "keep": sqlKeep, "prune": sqlPrune}
 }
 
 const (
@@ -104,24 +122,24 @@ func NewRooms(pool *pgxpool.Pool, keep time.Duration, log *slog.Logger) *RoomLog
 }
 
 // Remember implements Rooms.
-func (r *RoomLog) Remember(ctx context.Context, recovery uuid.UUID, user, room string, from int64) error {
-	if _, err := r.pool.Exec(ctx, sqlRemember, recovery, user, room, from); err != nil {
+func (r *RoomLog) Remember(ctx context.Context, h Holder, room string, from int64) error {
+	if _, err := r.pool.Exec(ctx, sqlRemember, h.Recovery, h.User, h.Generation, room, from); err != nil {
 		return fmt.Errorf("remember the room %q of a connection: %w", room, err)
 	}
 	return nil
 }
 
 // Forget implements Rooms.
-func (r *RoomLog) Forget(ctx context.Context, recovery uuid.UUID, user, room string) error {
-	if _, err := r.pool.Exec(ctx, sqlForget, recovery, user, room); err != nil {
+func (r *RoomLog) Forget(ctx context.Context, h Holder, room string) error {
+	if _, err := r.pool.Exec(ctx, sqlForget, h.Recovery, h.User, h.Generation, room); err != nil {
 		return fmt.Errorf("forget the room %q of a connection: %w", room, err)
 	}
 	return nil
 }
 
 // Take implements Rooms.
-func (r *RoomLog) Take(ctx context.Context, recovery uuid.UUID, user, room string, at int64) error {
-	if _, err := r.pool.Exec(ctx, sqlTake, recovery, user, room, at); err != nil {
+func (r *RoomLog) Take(ctx context.Context, h Holder, room string, at int64) error {
+	if _, err := r.pool.Exec(ctx, sqlTake, h.Recovery, h.User, h.Generation, room, at); err != nil {
 		return fmt.Errorf("note that the room %q was taken from a connection: %w", room, err)
 	}
 	return nil
@@ -135,18 +153,28 @@ func (r *RoomLog) Recall(ctx context.Context, recovery uuid.UUID, user string, h
 	}
 	recalled := Recalled{From: map[string]int64{}}
 	var room string
-	var from int64
-	if _, err := pgx.ForEachRow(rows, []any{&room, &from}, func() error {
+	var from, generation int64
+	if _, err := pgx.ForEachRow(rows, []any{&room, &from, &generation}, func() error {
 		if from < 0 {
 			recalled.Taken = append(recalled.Taken, room)
 		} else {
 			recalled.From[room] = from
 		}
+		recalled.Generation = max(recalled.Generation, generation)
 		return nil
 	}); err != nil {
 		return Recalled{}, fmt.Errorf("recall the rooms of a connection: %w", err)
 	}
+	slices.Sort(recalled.Taken)
 	return recalled, nil
+}
+
+// Keep implements Rooms.
+func (r *RoomLog) Keep(ctx context.Context, h Holder) error {
+	if _, err := r.pool.Exec(ctx, sqlKeep, h.Recovery, h.User, h.Generation, touchAfter); err != nil {
+		return fmt.Errorf("keep the rooms of a connection: %w", err)
+	}
+	return nil
 }
 
 // Run prunes until ctx ends, at the start and then each hour, and returns nil.

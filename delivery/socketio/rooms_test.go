@@ -55,16 +55,16 @@ func TestRoomsAreRememberedForTheUserUntilTheyAreForgotten(t *testing.T) {
 	t.Parallel()
 	r, _ := roomLog(t)
 	a, b := uuid.New(), uuid.New()
-	must(t, r.Remember(t.Context(), a, "ann", "order:1", 5))
-	must(t, r.Remember(t.Context(), a, "ann", "order:2", 6))
-	must(t, r.Remember(t.Context(), b, "ann", "order:1", 7))
+	must(t, r.Remember(t.Context(), Holder{Recovery: a, User: "ann"}, "order:1", 5))
+	must(t, r.Remember(t.Context(), Holder{Recovery: a, User: "ann"}, "order:2", 6))
+	must(t, r.Remember(t.Context(), Holder{Recovery: b, User: "ann"}, "order:1", 7))
 	expectRooms(t, r, a, "ann", map[string]int64{"order:1": 5, "order:2": 6})
 	expectRooms(t, r, a, "bob", map[string]int64{})
 	expectRooms(t, r, uuid.New(), "ann", map[string]int64{})
 
-	must(t, r.Remember(t.Context(), a, "ann", "order:1", 9))
-	must(t, r.Forget(t.Context(), a, "ann", "order:2"))
-	must(t, r.Forget(t.Context(), a, "ann", "order:2"))
+	must(t, r.Remember(t.Context(), Holder{Recovery: a, User: "ann"}, "order:1", 9))
+	must(t, r.Forget(t.Context(), Holder{a, "ann", 1}, "order:2"))
+	must(t, r.Forget(t.Context(), Holder{a, "ann", 1}, "order:2"))
 	expectRooms(t, r, a, "ann", map[string]int64{"order:1": 9})
 	expectRooms(t, r, b, "ann", map[string]int64{"order:1": 7})
 }
@@ -81,14 +81,14 @@ func TestATakenRoomIsKnownUntilThatWasHeard(t *testing.T) {
 		}
 	}
 	for _, user := range []string{"ann", "bob"} {
-		must(t, r.Remember(t.Context(), a, user, "order:9", 5))
+		must(t, r.Remember(t.Context(), Holder{Recovery: a, User: user}, "order:9", 5))
 	}
-	must(t, r.Remember(t.Context(), a, "ann", "order:1", 5))
-	must(t, r.Take(t.Context(), a, "ann", "order:1", 7))
-	must(t, r.Take(t.Context(), a, "ann", "order:2", 0))
-	must(t, r.Take(t.Context(), a, "ann", "order:3", 0))
-	must(t, r.Remember(t.Context(), a, "ann", "order:3", 2))
-	must(t, r.Forget(t.Context(), a, "ann", "order:3"))
+	must(t, r.Remember(t.Context(), Holder{Recovery: a, User: "ann"}, "order:1", 5))
+	must(t, r.Take(t.Context(), Holder{Recovery: a, User: "ann"}, "order:1", 7))
+	must(t, r.Take(t.Context(), Holder{Recovery: a, User: "ann"}, "order:2", 0))
+	must(t, r.Take(t.Context(), Holder{Recovery: a, User: "ann"}, "order:3", 0))
+	must(t, r.Remember(t.Context(), Holder{Recovery: a, User: "ann"}, "order:3", 2))
+	must(t, r.Forget(t.Context(), Holder{Recovery: a, User: "ann"}, "order:3"))
 	recalls("bob", 9)
 	recalls("ann", 0, "order:1", "order:2")
 	recalls("ann", 1, "order:1")
@@ -97,16 +97,70 @@ func TestATakenRoomIsKnownUntilThatWasHeard(t *testing.T) {
 	recalls("ann", 0)
 }
 
+// A client asked to leave a room, or it was taken from it, on a connection that it has given up since, and it is in the room
+// again: it would not be told.
+func TestWhatAnEarlierConnectionLosesIsKept(t *testing.T) {
+	t.Parallel()
+	r, _ := roomLog(t)
+	first := Holder{Recovery: uuid.New(), User: "ann"}
+	for _, room := range []string{"order:1", "order:2"} {
+		must(t, r.Remember(t.Context(), first, room, 5))
+	}
+	back, err := r.Recall(t.Context(), first.Recovery, first.User, 7)
+	must(t, err)
+	second := Holder{first.Recovery, first.User, back.Generation}
+	must(t, r.Forget(t.Context(), first, "order:1"))
+	must(t, r.Take(t.Context(), first, "order:2", 7))
+	expectRooms(t, r, first.Recovery, "ann", map[string]int64{"order:1": 5, "order:2": 5})
+
+	// Nor what it joins anew, even if an earlier one joins it too.
+	must(t, r.Remember(t.Context(), second, "order:1", 8))
+	must(t, r.Remember(t.Context(), first, "order:1", 6))
+	must(t, r.Forget(t.Context(), first, "order:1"))
+	back, err = r.Recall(t.Context(), first.Recovery, first.User, 9)
+	must(t, err)
+	if back.From["order:1"] != 6 {
+		t.Errorf("it is in %v", back.From)
+	}
+	third := Holder{first.Recovery, first.User, back.Generation}
+	must(t, r.Forget(t.Context(), third, "order:1"))
+	must(t, r.Take(t.Context(), third, "order:2", 9))
+	if back, err = r.Recall(t.Context(), first.Recovery, first.User, 9); err != nil || len(back.From) > 0 || !slices.Equal(back.Taken, []string{"order:2"}) {
+		t.Errorf("it is in %+v, %v", back, err)
+	}
+}
+
+// Who stays connected keeps its rooms, and who does not is not taken for somebody who does.
+func TestRoomsAreKeptByTheirHolder(t *testing.T) {
+	t.Parallel()
+	r, pool := roomLog(t)
+	h := Holder{Recovery: uuid.New(), User: "ann"}
+	must(t, r.Remember(t.Context(), h, "order:1", 5))
+	back, err := r.Recall(t.Context(), h.Recovery, h.User, 0)
+	must(t, err)
+	for _, c := range []struct {
+		generation int64
+		pruned     int64
+	}{{back.Generation, 0}, {h.Generation, 1}} {
+		_, err := pool.Exec(t.Context(), `UPDATE recovery_rooms SET used_at = now() - interval '26 hours'`)
+		must(t, err)
+		must(t, r.Keep(t.Context(), Holder{h.Recovery, h.User, c.generation}))
+		if n, err := r.Prune(t.Context()); n != c.pruned || err != nil {
+			t.Errorf("kept by generation %d: %d pruned, %v", c.generation, n, err)
+		}
+	}
+}
+
 // Who knows the pid of another user's connection can neither take its rooms over nor have them forgotten.
 func TestAnotherUsersRoomsAreOutOfReach(t *testing.T) {
 	t.Parallel()
 	r, _ := roomLog(t)
 	a := uuid.New()
-	must(t, r.Remember(t.Context(), a, "ann", "order:1", 5))
-	must(t, r.Remember(t.Context(), a, "bob", "order:1", 9))
-	must(t, r.Remember(t.Context(), a, "bob", "order:2", 9))
+	must(t, r.Remember(t.Context(), Holder{Recovery: a, User: "ann"}, "order:1", 5))
+	must(t, r.Remember(t.Context(), Holder{Recovery: a, User: "bob"}, "order:1", 9))
+	must(t, r.Remember(t.Context(), Holder{Recovery: a, User: "bob"}, "order:2", 9))
 	expectRooms(t, r, a, "ann", map[string]int64{"order:1": 5})
-	must(t, r.Forget(t.Context(), a, "bob", "order:1"))
+	must(t, r.Forget(t.Context(), Holder{Recovery: a, User: "bob"}, "order:1"))
 	expectRooms(t, r, a, "ann", map[string]int64{"order:1": 5})
 	expectRooms(t, r, a, "bob", map[string]int64{"order:2": 9})
 }
@@ -116,7 +170,7 @@ func TestRoomsThatNobodyCanComeBackForArePruned(t *testing.T) {
 	r, pool := roomLog(t)
 	gone, back, fresh := uuid.New(), uuid.New(), uuid.New()
 	for _, recovery := range []uuid.UUID{gone, back, fresh} {
-		must(t, r.Remember(t.Context(), recovery, "ann", "order:1", 5))
+		must(t, r.Remember(t.Context(), Holder{Recovery: recovery, User: "ann"}, "order:1", 5))
 	}
 	_, err := pool.Exec(t.Context(), `UPDATE recovery_rooms SET used_at = now() - interval '26 hours' WHERE session <> $1`, fresh)
 	must(t, err)
@@ -149,13 +203,16 @@ func TestWithoutADatabaseRoomsAreAnError(t *testing.T) {
 	pool.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := r.Remember(ctx, uuid.New(), "ann", "order:1", 1); err == nil {
+	if err := r.Remember(ctx, Holder{}, "order:1", 1); err == nil {
 		t.Error("a room was remembered nowhere")
 	}
-	if err := r.Forget(ctx, uuid.New(), "ann", "order:1"); err == nil {
+	if err := r.Forget(ctx, Holder{}, "order:1"); err == nil {
 		t.Error("a room was forgotten nowhere")
 	}
 	if _, err := r.Recall(ctx, uuid.New(), "ann", 0); err == nil {
 		t.Error("rooms were recalled from nowhere")
+	}
+	if err := r.Keep(ctx, Holder{}); err == nil {
+		t.Error("rooms were kept nowhere")
 	}
 }

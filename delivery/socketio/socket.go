@@ -22,6 +22,8 @@ type socket struct {
 	session *session.Session
 	user    auth.Identity // nobody without a UserID
 	pid     pid
+	// generation is the Holder's.
+	generation int64
 
 	// The writer's.
 	slowed    int      // of conn's slowdowns it was told
@@ -58,6 +60,7 @@ func newSocket(c *conn, out *namespace.Socket, user auth.Identity, x *session.Se
 // takeRooms notes the rooms that the session is in from its beginning. One that was recalled and is the client's no more is
 // to be told as left, once more perhaps.
 func (s *socket) takeRooms(recalled Recalled) {
+	s.generation = recalled.Generation
 	for _, channel := range s.session.Registered().Channels {
 		if isRoom(channel) {
 			_, stored := recalled.From[channel]
@@ -71,6 +74,9 @@ func (s *socket) takeRooms(recalled Recalled) {
 		}
 	}
 }
+
+// holder is who the database knows the rooms' holder to be.
+func (s *socket) holder() Holder { return Holder{s.pid.recovery, s.user.UserID, s.generation} }
 
 // keepRooms has the database remember the rooms that the client asked for when it connected and whose past is not its to
 // see: when it asks again, they would count from then. All others count from its cursor.

@@ -1,0 +1,1 @@
+ALTER TABLE recovery_rooms DROP COLUMN generation;
