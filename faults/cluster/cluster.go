@@ -101,10 +101,10 @@ func (c *Cluster) newNode(number int, cfg Config, auditKey string) (n *node, err
 	if n.address, err = freeAddress(); err != nil {
 		return nil, err
 	}
-	if n.clients, err = newProxy(name+" clients", n.address, false); err != nil {
+	if n.clients, err = newProxy(n.address, nil); err != nil {
 		return nil, err
 	}
-	if n.store, err = newProxy(name+" database", c.postgres.address(), true); err != nil {
+	if n.store, err = newProxy(c.postgres.address(), new(gate)); err != nil {
 		return nil, err
 	}
 	n.environ = append(c.environ(c.postgres.url(role, database, n.store.address()), filepath.Join(cfg.Dir, name)),

@@ -3,13 +3,9 @@ package cluster
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/Shopify/toxiproxy/v2/stream"
-	"github.com/Shopify/toxiproxy/v2/toxics"
 )
 
 // cutAt is where connections to the database are cut: at the one moment after which a program can't know whether what it
@@ -22,30 +18,26 @@ const (
 	afterCommit
 )
 
-// pieceAtMost bounds what is passed on at once. Of a piece of more than twice 32 KB toxiproxy loses some: its reader drops
-// what is left of one when the next is there.
-const pieceAtMost = 32 << 10
-
 // everyCommit of how many is cut while connections are: a program has to get on all the same.
 const everyCommit = 3
 
-// gate is one proxy's side of the two toxics below. Its links are made by one goroutine, for a connection first that to the
-// server and then that to the client, so that the second finds what the first has made.
+// gate decides at which of the commits that go to PostgreSQL on one way connections are cut.
 type gate struct {
-	mu    sync.Mutex
-	at    cutAt
-	seen  int // commits since at was set
-	cut   int // of them
-	fresh *link
+	mu   sync.Mutex
+	at   cutAt
+	seen int // commits since at was set
+	cut  int // of them
 }
 
-// link is one connection of a client to the server.
+// link reads along on one connection of a client to the server.
 type link struct {
+	gate     *gate
 	frontend frontend
+	atOnce   bool // it is cut as soon as the commit was passed on
 	// deaf: what the server says reaches the client no more, and when it has carried out what it was sent the connection
 	// is cut.
 	deaf   atomic.Bool
-	atOnce bool // it is cut as soon as the commit was passed on
+	unsaid []byte // the end of what the client did not hear
 }
 
 func (g *gate) set(at cutAt) (cut int) {
@@ -78,65 +70,8 @@ func (g *gate) decide() (at cutAt, atOnce bool) {
 	return g.at, g.cut%2 == 0
 }
 
-// gates are those of all proxies, by name: toxiproxy makes its toxics from JSON.
-var gates sync.Map
-
-const (
-	typeToServer = "orderlog_to_server"
-	typeToClient = "orderlog_to_client"
-)
-
-func init() {
-	toxics.Register(typeToServer, new(toServer))
-	toxics.Register(typeToClient, new(toClient))
-}
-
-func gateOf(name string) *gate {
-	g, _ := gates.LoadOrStore(name, new(gate))
-	return g.(*gate) //nolint:forcetypeassert // nothing else is stored
-}
-
-// toServer reads what clients send to PostgreSQL and cuts connections at commits.
-type toServer struct {
-	Gate string `json:"gate"`
-}
-
-// NewState is called for each connection.
-func (t *toServer) NewState() any {
-	g := gateOf(t.Gate)
-	l := &link{frontend: frontend{commits: make(map[string]commitKind)}}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.fresh = l
-	return l
-}
-
-// Pipe passes on whole messages.
-func (t *toServer) Pipe(stub *toxics.ToxicStub) {
-	l, g := stub.State.(*link), gateOf(t.Gate) //nolint:forcetypeassert // of NewState
-	for {
-		select {
-		case <-stub.Interrupt:
-			return
-		case c := <-stub.Input:
-			if c == nil {
-				stub.Close()
-				return
-			}
-			messages, cut := l.take(c.Data, g)
-			for piece := range slices.Chunk(messages, pieceAtMost) {
-				stub.Output <- &stream.StreamChunk{Data: piece, Timestamp: c.Timestamp}
-			}
-			if cut {
-				shut(stub)
-				return
-			}
-		}
-	}
-}
-
-// take returns the messages that are to be passed on, and whether the connection is to be cut then.
-func (l *link) take(data []byte, g *gate) (pass []byte, cut bool) {
+// toServer reads what a client sends and says whether the connection is to be cut at a commit. Whole messages are passed on.
+func (l *link) toServer(data []byte) (pass []byte, cut bool) {
 	f := &l.frontend
 	f.rest = append(f.rest, data...)
 	for {
@@ -150,7 +85,7 @@ func (l *link) take(data []byte, g *gate) (pass []byte, cut bool) {
 			commits, last = f.read(message)
 		}
 		if commits && !l.deaf.Load() {
-			at, atOnce := g.decide()
+			at, atOnce := l.gate.decide()
 			if at == beforeCommit {
 				return pass, true
 			}
@@ -164,53 +99,18 @@ func (l *link) take(data []byte, g *gate) (pass []byte, cut bool) {
 	}
 }
 
-// toClient passes on what PostgreSQL answers.
-type toClient struct {
-	Gate string `json:"gate"`
-}
-
-// NewState is called for each connection, after that of its way to the server.
-func (t *toClient) NewState() any {
-	g := gateOf(t.Gate)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.fresh
-}
-
 // readyForQuery is what the server says when a transaction has ended and before the next one may begin, without its last
 // byte, the state.
 var readyForQuery = []byte{'Z', 0, 0, 0, 5}
 
-// Pipe drops what the client is not to hear.
-func (t *toClient) Pipe(stub *toxics.ToxicStub) {
-	l := stub.State.(*link) //nolint:forcetypeassert // of NewState
-	for {
-		select {
-		case <-stub.Interrupt:
-			return
-		case c := <-stub.Input:
-			switch {
-			case c == nil:
-				stub.Close()
-				return
-			case !l.deaf.Load():
-				stub.Output <- c
-			case len(c.Data) > len(readyForQuery) && bytes.HasSuffix(c.Data[:len(c.Data)-1], readyForQuery):
-				shut(stub)
-				return
-			}
-		}
+// toClient drops what the client is not to hear, and cuts the connection when all of it was said.
+func (l *link) toClient(data []byte) (pass []byte, cut bool) {
+	if !l.deaf.Load() {
+		return data, false
 	}
-}
-
-// shut closes a connection. What comes nevertheless is taken, so that the toxics before this one do not wait for ever.
-func shut(stub *toxics.ToxicStub) {
-	stub.Close()
-	go func() {
-		for c := range stub.Input {
-			_ = c
-		}
-	}()
+	l.unsaid = append(l.unsaid, data...)
+	l.unsaid = l.unsaid[max(0, len(l.unsaid)-len(readyForQuery)-1):]
+	return nil, bytes.HasPrefix(l.unsaid, readyForQuery)
 }
 
 // frontend reads what a client sends, https://www.postgresql.org/docs/current/protocol-message-formats.html.
@@ -267,6 +167,9 @@ func (f *frontend) read(message []byte) (commits, last bool) {
 		return kindOf(text(&body)) != noCommit, true
 	case 'P':
 		name := text(&body)
+		if f.commits == nil {
+			f.commits = make(map[string]commitKind)
+		}
 		f.commits[name] = kindOf(text(&body))
 	case 'B':
 		_ = text(&body) // the portal

@@ -52,9 +52,9 @@ func TestConnectionsAreCutAtCommitsAndNowhereElse(t *testing.T) {
 			last := c.sent[len(c.sent)-1]
 			for _, at := range []cutAt{nowhere, beforeCommit, afterCommit} {
 				g := &gate{at: nowhere}
-				l := &link{frontend: frontend{commits: make(map[string]commitKind)}}
+				l := &link{gate: g}
 				for _, earlier := range append([][]byte{startup()}, c.sent[:len(c.sent)-1]...) {
-					if pass, cut := l.take(earlier, g); string(pass) != string(earlier) || cut {
+					if pass, cut := l.toServer(earlier); string(pass) != string(earlier) || cut {
 						t.Fatalf("what came before was changed to %q, cut %t", pass, cut)
 					}
 				}
@@ -62,7 +62,7 @@ func TestConnectionsAreCutAtCommitsAndNowhereElse(t *testing.T) {
 				var pass []byte
 				cut := false
 				for i := range last { // in as many pieces as can be
-					p, ends := l.take(last[i:i+1], g)
+					p, ends := l.toServer(last[i : i+1])
 					pass = append(pass, p...)
 					if ends {
 						cut = true

@@ -50,23 +50,18 @@ func (c *Cluster) Cut(w Way, n int) { c.way(w, n).cut() }
 func (c *Cluster) Drop(w Way, n int) error { return c.way(w, n).drop() }
 
 // Slow makes a way slow and its messages come in pieces until it is mended.
-func (c *Cluster) Slow(w Way, n int, latency time.Duration) error {
-	p := c.way(w, n)
-	ms := latency.Milliseconds()
-	return errors.Join(
-		p.worsen("latency", map[string]any{"latency": ms, "jitter": ms / 2}),
-		p.worsen("slicer", map[string]any{"average_size": 1400, "size_variation": 700, "delay": 10}),
-	)
+func (c *Cluster) Slow(w Way, n int, latency time.Duration) {
+	c.way(w, n).worsen(func(t *trouble) { t.latency = latency })
 }
 
 // HalfOpen swallows what a way's connections carry, which nobody is told, until it is mended.
-func (c *Cluster) HalfOpen(w Way, n int) error {
-	return c.way(w, n).worsen("timeout", map[string]any{"timeout": 0})
+func (c *Cluster) HalfOpen(w Way, n int) {
+	c.way(w, n).worsen(func(t *trouble) { t.swallow = true })
 }
 
 // Reset ends each of a way's connections without a word once something is sent, until it is mended.
-func (c *Cluster) Reset(w Way, n int) error {
-	return c.way(w, n).worsen("reset_peer", map[string]any{"timeout": 0})
+func (c *Cluster) Reset(w Way, n int) {
+	c.way(w, n).worsen(func(t *trouble) { t.reset = true })
 }
 
 // Mend takes back what was done to a way.

@@ -2,97 +2,139 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"strings"
 	"sync"
-
-	toxiproxy "github.com/Shopify/toxiproxy/v2"
-	"github.com/prometheus/client_golang/prometheus" //nolint:depguard // toxiproxy counts with it
-	"github.com/rs/zerolog"
+	"time"
 )
 
-// proxy is a way over the network that can be broken.
+// proxy is a way over the network that can be broken. Nothing that its connections do holds up who breaks or mends it.
 type proxy struct {
-	mu     sync.Mutex
-	way    *toxiproxy.Proxy
-	toxics []string
-	gate   *gate // nil: not a way to PostgreSQL
+	listen, upstream string
+	gate             *gate // nil: not a way to PostgreSQL
+	running          sync.WaitGroup
+
+	mu          sync.Mutex
+	listener    net.Listener // nil: cut
+	trouble     trouble
+	connections map[*connection]struct{}
 }
 
-// proxyServer is what toxiproxy's proxies log and count with; it serves nothing.
-var proxyServer = toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
+// trouble is what is wrong with a way.
+type trouble struct {
+	latency time.Duration // what is carried is late by as much, by up to half of it more or less, and comes in pieces
+	swallow bool          // nothing is carried, and nobody is told
+	reset   bool          // who sends something is answered by a reset
+}
 
 // newProxy begins to pass on connections to an address. With a gate they are PostgreSQL's.
-func newProxy(name, upstream string, postgres bool) (*proxy, error) {
+func newProxy(upstream string, g *gate) (*proxy, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{way: toxiproxy.NewProxy(proxyServer, name, address, upstream)}
-	if postgres {
-		p.gate = gateOf(address)
-		for direction, kind := range map[string]string{"upstream": typeToServer, "downstream": typeToClient} {
-			if err := p.add(kind, kind, direction, map[string]any{"gate": address}); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return p, p.way.Start()
+	p := &proxy{listen: address, upstream: upstream, gate: g, connections: make(map[*connection]struct{})}
+	return p, p.mend()
 }
 
-func (p *proxy) address() string { return p.way.Listen }
+func (p *proxy) address() string { return p.listen }
 
-func (p *proxy) add(name, kind, direction string, attributes map[string]any) error {
-	spec, err := json.Marshal(map[string]any{"name": name, "type": kind, "stream": direction, "attributes": attributes})
-	if err != nil {
-		return err
-	}
-	if _, err := p.way.Toxics.AddToxicJson(strings.NewReader(string(spec))); err != nil {
-		return fmt.Errorf("add %s: %w", name, err)
-	}
-	return nil
-}
-
-// worsen adds toxics in both directions.
-func (p *proxy) worsen(kind string, attributes map[string]any) error {
+// worsen makes trouble for the connections that there are and those to come.
+func (p *proxy) worsen(with func(*trouble)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, direction := range []string{"upstream", "downstream"} {
-		name := kind + "." + direction
-		if err := p.add(name, kind, direction, attributes); err != nil {
-			return err
-		}
-		p.toxics = append(p.toxics, name)
-	}
-	return nil
+	with(&p.trouble)
+}
+
+func (p *proxy) wrong() trouble {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.trouble
 }
 
 // cut ends all connections; until it is mended new ones are refused.
-func (p *proxy) cut() { p.way.Stop() }
+func (p *proxy) cut() {
+	p.mu.Lock()
+	if p.listener != nil {
+		_ = p.listener.Close()
+		p.listener = nil
+	}
+	p.end()
+	p.mu.Unlock()
+	p.running.Wait()
+}
+
+// end ends the connections that there are.
+func (p *proxy) end() {
+	for c := range p.connections {
+		c.end()
+	}
+}
 
 // drop ends all connections; new ones are let through.
 func (p *proxy) drop() error {
-	p.way.Stop()
+	p.cut()
 	return p.mend()
 }
 
-// mend takes back all that was done.
+// mend takes back all that was done. Connections that may have lost something end: what comes after it must not be taken
+// for what comes next.
 func (p *proxy) mend() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var err error
-	for _, name := range p.toxics {
-		err = errors.Join(err, p.way.Toxics.RemoveToxic(context.Background(), name))
+	if p.trouble.swallow {
+		p.end()
 	}
-	p.toxics = nil
-	if started := p.way.Start(); !errors.Is(started, toxiproxy.ErrProxyAlreadyStarted) {
-		err = errors.Join(err, started)
+	p.trouble = trouble{}
+	if p.listener != nil {
+		return nil
 	}
-	return err
+	l, err := net.Listen("tcp", p.listen) //nolint:noctx // at once
+	if err != nil {
+		return fmt.Errorf("listen again: %w", err)
+	}
+	p.listener = l
+	p.running.Go(func() { p.accept(l) })
+	return nil
+}
+
+func (p *proxy) accept(l net.Listener) {
+	for {
+		client, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // of one client, or until others have gone
+			_ = wait(context.Background(), tryEvery)
+			continue
+		}
+		if !p.begin(l, client.(*net.TCPConn)) { //nolint:forcetypeassert // of tcp
+			return
+		}
+	}
+}
+
+// begin passes on a client's connection, unless the way was cut since it came.
+func (p *proxy) begin(l net.Listener, client *net.TCPConn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listener != l {
+		_ = client.Close()
+		return false
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &connection{way: p, client: client, cancel: cancel}
+	p.connections[c] = struct{}{}
+	p.running.Go(func() { c.carry(ctx) })
+	return true
+}
+
+func (p *proxy) forget(c *connection) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.connections, c)
 }
 
 // freeAddress finds a port that stays free while nobody listens on it: not one of those that the system gives to outgoing

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -37,9 +39,9 @@ func server(t *testing.T, do func(net.Conn)) (address string) {
 
 func echo(c net.Conn) { _, _ = io.Copy(c, c) }
 
-func newTestProxy(t *testing.T, upstream string, postgres bool) *proxy {
+func newTestProxy(t *testing.T, upstream string, g *gate) *proxy {
 	t.Helper()
-	p, err := newProxy(t.Name(), upstream, postgres)
+	p, err := newProxy(upstream, g)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +81,7 @@ func comesBack(c net.Conn, sent []byte) error {
 
 func TestMessagesOfAnySizeGoThroughAsTheyAre(t *testing.T) {
 	t.Parallel()
-	p := newTestProxy(t, server(t, echo), true)
+	p := newTestProxy(t, server(t, echo), new(gate))
 	c := dial(t, p)
 	if err := comesBack(c, startup()); err != nil {
 		t.Fatal(err)
@@ -96,7 +98,7 @@ func TestMessagesOfAnySizeGoThroughAsTheyAre(t *testing.T) {
 
 func TestAWayThatIsCutIsThereAgainWhenItIsMended(t *testing.T) {
 	t.Parallel()
-	p := newTestProxy(t, server(t, echo), false)
+	p := newTestProxy(t, server(t, echo), nil)
 	c := dial(t, p)
 	if err := comesBack(c, []byte("hello")); err != nil {
 		t.Fatal(err)
@@ -124,15 +126,13 @@ func TestAHalfOpenWaySwallowsAndEndsItsConnectionsWhenItIsMended(t *testing.T) {
 		var all bytes.Buffer
 		_, _ = io.Copy(c, io.TeeReader(c, &all))
 		heard <- all.String()
-	}), false)
+	}), nil)
 	c := dial(t, p)
 	if err := comesBack(c, []byte("before")); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.worsen("timeout", map[string]any{"timeout": 0}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Write([]byte("swallowed")); err != nil {
+	p.worsen(func(t *trouble) { t.swallow = true })
+	if _, err := c.Write(make([]byte, 8<<20)); err != nil { // as much as buffers do not hold
 		t.Errorf("the client was told: %v", err)
 	}
 	if err := p.mend(); err != nil {
@@ -142,7 +142,7 @@ func TestAHalfOpenWaySwallowsAndEndsItsConnectionsWhenItIsMended(t *testing.T) {
 		t.Errorf("the client heard %q, %v", left, err)
 	}
 	if got := <-heard; got != "before" {
-		t.Errorf("the server heard %q", got)
+		t.Errorf("the server heard %d bytes", len(got))
 	}
 }
 
@@ -160,7 +160,7 @@ func TestAnAnswerToACommitIsLostWithItsConnection(t *testing.T) {
 				return
 			}
 		}
-	}), true)
+	}), new(gate))
 	answer := func(c net.Conn, question []byte) error {
 		if _, err := c.Write(question); err != nil {
 			return err
@@ -186,5 +186,111 @@ func TestAnAnswerToACommitIsLostWithItsConnection(t *testing.T) {
 	c = dial(t, p)
 	if err := errors.Join(answer(c, startup()), answer(c, commit), answer(c, commit), answer(c, commit)); err != nil {
 		t.Errorf("afterwards a commit is answered by %v", err)
+	}
+}
+
+func TestASlowWayIsLateAndKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	const latency = 200 * time.Millisecond
+	p := newTestProxy(t, server(t, echo), nil)
+	p.worsen(func(t *trouble) { t.latency = latency })
+	c := dial(t, p)
+	for _, size := range []int{1, 100_000} {
+		sent := make([]byte, size)
+		_, _ = rand.Read(sent)
+		began := time.Now()
+		if err := comesBack(c, sent); err != nil {
+			t.Fatalf("%d bytes: %v", size, err)
+		}
+		if took := time.Since(began); took < latency { // half of it at least, twice
+			t.Errorf("%d bytes came back after %v", size, took)
+		}
+	}
+}
+
+func TestWhoSendsSomethingOnAWayThatResetsIsReset(t *testing.T) {
+	t.Parallel()
+	p := newTestProxy(t, server(t, echo), nil)
+	c := dial(t, p)
+	if err := comesBack(c, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	p.worsen(func(t *trouble) { t.reset = true })
+	if err := comesBack(c, []byte("hello")); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("it was answered by %v", err)
+	}
+	if err := p.mend(); err != nil {
+		t.Fatal(err)
+	}
+	if err := comesBack(dial(t, p), []byte("hello")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheEndOfOneDirectionLeavesTheOther(t *testing.T) {
+	t.Parallel()
+	p := newTestProxy(t, server(t, func(c net.Conn) {
+		all, _ := io.ReadAll(c)
+		_, _ = c.Write(all)
+	}), nil)
+	c := dial(t, p)
+	if _, err := c.Write([]byte("question")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(c); string(answer) != "question" || err != nil {
+		t.Errorf("it was answered by %q, %v", answer, err)
+	}
+}
+
+// Connections in both directions are full, so that each goroutine that carries something waits: none of them may be waited
+// for by who breaks the way or mends it.
+func TestAWayWhoseConnectionsAreStuckCanBeBrokenAndMended(t *testing.T) {
+	t.Parallel()
+	full := func(c net.Conn) {
+		zeros := make([]byte, 1<<20)
+		for {
+			if _, err := c.Write(zeros); err != nil {
+				return
+			}
+		}
+	}
+	p := newTestProxy(t, server(t, full), nil)
+	var writing sync.WaitGroup
+	for range 20 {
+		c := dial(t, p)
+		writing.Go(func() { full(c) })
+	}
+	troubles := []func(*trouble){
+		func(t *trouble) { t.latency = time.Hour },
+		func(t *trouble) { t.reset = true },
+		func(t *trouble) { t.swallow = true },
+	}
+	for _, with := range troubles {
+		p.worsen(with)
+		if err := p.mend(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.drop(); err != nil {
+		t.Fatal(err)
+	}
+	writing.Wait() // as soon as they are cut, not when their deadline has come
+	if len(p.connections) > 0 {
+		t.Errorf("%d connections are there still", len(p.connections))
+	}
+}
+
+func TestAWayToWhatIsGoneEndsItsConnections(t *testing.T) {
+	t.Parallel()
+	nobody, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, newTestProxy(t, nobody, nil))
+	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the client was told %v", err)
 	}
 }

@@ -102,34 +102,24 @@ func kinds() []kind {
 			n, err := c.KillBackends(ctx)
 			return connections(n), err
 		}},
-		{"database.cut", database, s, 4 * s, func(_ context.Context, c *cluster.Cluster, f Fault) (func() (string, error), error) {
-			c.Cut(cluster.Database, f.Node)
+		{"database.cut", database, s, 4 * s, worsened(cluster.Database, (*cluster.Cluster).Cut)},
+		{"database.slow", database, s, 4 * s, func(_ context.Context, c *cluster.Cluster, f Fault) (func() (string, error), error) {
+			c.Slow(cluster.Database, f.Node, f.Amount)
 			return mended(c, cluster.Database, f), nil
 		}},
-		{"database.slow", database, s, 4 * s, func(_ context.Context, c *cluster.Cluster, f Fault) (func() (string, error), error) {
-			return mended(c, cluster.Database, f), c.Slow(cluster.Database, f.Node, f.Amount)
-		}},
-		{"database.halfopen", database, s, 5 * s, func(_ context.Context, c *cluster.Cluster, f Fault) (func() (string, error), error) {
-			return mended(c, cluster.Database, f), c.HalfOpen(cluster.Database, f.Node)
-		}},
+		{"database.halfopen", database, s, 5 * s, worsened(cluster.Database, (*cluster.Cluster).HalfOpen)},
 		{"commit.before", commits, 2 * s, 4 * s, cut((*cluster.Cluster).CutBeforeCommits)},
 		{"commit.after", commits, 2 * s, 4 * s, cut((*cluster.Cluster).CutAfterCommits)},
-		{"clients.cut", clients, s / 2, 3 * s, func(_ context.Context, c *cluster.Cluster, f Fault) (func() (string, error), error) {
-			c.Cut(cluster.Clients, f.Node)
-			return mended(c, cluster.Clients, f), nil
-		}},
+		{"clients.cut", clients, s / 2, 3 * s, worsened(cluster.Clients, (*cluster.Cluster).Cut)},
 		{"clients.drop", clients, 0, 0, func(_ context.Context, c *cluster.Cluster, f Fault) (func() (string, error), error) {
 			return nothing(func() {}), c.Drop(cluster.Clients, f.Node)
 		}},
-		{"clients.reset", clients, s / 2, 2 * s, func(_ context.Context, c *cluster.Cluster, f Fault) (func() (string, error), error) {
-			return mended(c, cluster.Clients, f), c.Reset(cluster.Clients, f.Node)
-		}},
+		{"clients.reset", clients, s / 2, 2 * s, worsened(cluster.Clients, (*cluster.Cluster).Reset)},
 		{"clients.slow", clients, s, 4 * s, func(_ context.Context, c *cluster.Cluster, f Fault) (func() (string, error), error) {
-			return mended(c, cluster.Clients, f), c.Slow(cluster.Clients, f.Node, f.Amount)
+			c.Slow(cluster.Clients, f.Node, f.Amount)
+			return mended(c, cluster.Clients, f), nil
 		}},
-		{"clients.halfopen", clients, s, 5 * s, func(_ context.Context, c *cluster.Cluster, f Fault) (func() (string, error), error) {
-			return mended(c, cluster.Clients, f), c.HalfOpen(cluster.Clients, f.Node)
-		}},
+		{"clients.halfopen", clients, s, 5 * s, worsened(cluster.Clients, (*cluster.Cluster).HalfOpen)},
 		{"clock.forward", clocks, s, 4 * s, set(+1)},
 		{"clock.back", clocks, s, 4 * s, set(-1)},
 	}
@@ -157,6 +147,13 @@ func nothing(end func()) func() (string, error) {
 
 func connections(n int) func() (string, error) {
 	return func() (string, error) { return fmt.Sprintf("%d connections", n), nil }
+}
+
+func worsened(w cluster.Way, begin func(*cluster.Cluster, cluster.Way, int)) func(context.Context, *cluster.Cluster, Fault) (func() (string, error), error) {
+	return func(_ context.Context, c *cluster.Cluster, f Fault) (func() (string, error), error) {
+		begin(c, w, f.Node)
+		return mended(c, w, f), nil
+	}
 }
 
 func mended(c *cluster.Cluster, w cluster.Way, f Fault) func() (string, error) {
