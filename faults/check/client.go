@@ -301,7 +301,7 @@ func (w *watcher) position(e *history.Entry) {
 	w.prev = e.Seq
 	w.places(e.At)
 	// While it catches up it may be told how far it has come.
-	if e.Kind == history.Checkpoint && w.asked >= 0 && !w.caughtUp && e.Seq >= w.live {
+	if e.Kind == history.Checkpoint && w.asked >= 0 && !w.caughtUp && e.Seq >= w.live && w.c.Transport != history.Feed {
 		w.add(ruleCaughtUp, "was told at %s that there was nothing up to %d, and never that it had caught up with what came after %d", e.At, e.Seq, w.asked)
 	}
 	if w.caughtUp = w.caughtUp || e.Kind == history.CaughtUp || e.Seq >= w.live; e.Kind == history.CaughtUp && w.asked >= 0 {

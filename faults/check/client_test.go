@@ -25,3 +25,21 @@ func TestWhoCatchesUpIsToldHowFar(t *testing.T) {
 		}
 	}
 }
+
+// Who reads pages is not told that it has caught up.
+func TestWhoReadsPagesIsToldHowFarEachReaches(t *testing.T) {
+	t.Parallel()
+	for transport, violations := range map[string]int{history.Feed: 0, "ws": 1} {
+		f := newFindings()
+		log := []history.Entry{
+			{Kind: history.Opened, Seq: 0},
+			{Kind: history.Registered, Seq: 5, Flag: true},
+			{Kind: history.Checkpoint, Seq: 5},
+			{Kind: history.Checkpoint, Seq: 7},
+		}
+		judgeClient(&history.Client{User: "carl", Role: "customer", Transport: transport, Log: log}, newToldRule(f), answers{}, 7, f)
+		if f.broken != violations {
+			t.Errorf("%s: %v", transport, f.told())
+		}
+	}
+}

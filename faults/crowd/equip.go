@@ -8,7 +8,7 @@ import (
 	"github.com/orderlog/orderlog/faults/history"
 )
 
-var transports = []string{ws, wsBatch, sioSocket, sioPoll, sse}
+var transports = []string{ws, wsBatch, sioSocket, sioPoll, sse, history.Feed}
 
 // equip gives the users their devices: one each, and a second one to some, until there are as many as wanted. Who has
 // which depends on the seed alone.
@@ -46,6 +46,8 @@ func (c *Crowd) newDevice(n int, u *user, transport string) *device {
 		d.ready, d.recovers = dialSocketIO, rng.IntN(2) == 0
 		// Over Socket.IO a client does not know where it is before it has asked, so it begins where it says.
 		d.begun = true
+	case history.Feed:
+		d.ready, d.rooms, d.begun = dialFeed, nil, true // with all that there is, or from what it read first
 	default:
 		d.ready = dialWebSocket
 		d.begun = rng.IntN(3) == 0 // with all that there is

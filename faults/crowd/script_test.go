@@ -62,6 +62,20 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.hears(r.Header.Get("Authorization"))
 		w.WriteHeader(http.StatusCreated)
 		_, _ = io.WriteString(w, s.ticket)
+	case r.URL.Path == "/api/v1/feed":
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.polls++; s.polls > len(s.messages) {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, `{"code":"overloaded"}`)
+			return
+		}
+		page := s.messages[s.polls-1]
+		var at struct{ Seq int64 }
+		_ = json.Unmarshal([]byte(page), &at)
+		w.Header().Set("X-Seq", fmt.Sprint(at.Seq))
+		_, _ = io.WriteString(w, page)
 	case r.URL.Path == "/api/v1/events":
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = io.WriteString(w, strings.Join(s.messages, ""))

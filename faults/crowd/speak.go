@@ -140,7 +140,7 @@ func (d *device) ask(v *visit, event string, data any, q question) {
 	case strings.HasPrefix(event, "join:"):
 		d.wanted[q.room] = true
 		d.socket.asks(q.room)
-		if d.log.Transport == sse {
+		if d.oneWay() {
 			d.more = append(d.more, q.room)
 		} else {
 			d.note(history.Entry{Kind: history.Asked, Name: q.room})
@@ -151,7 +151,7 @@ func (d *device) ask(v *visit, event string, data any, q question) {
 		d.note(history.Entry{Kind: history.Left, Flag: true, Name: q.room})
 	}
 	d.mu.Unlock()
-	if d.log.Transport == sse {
+	if d.oneWay() {
 		v.link.close()
 		return
 	}
@@ -163,7 +163,7 @@ func (d *device) ask(v *visit, event string, data any, q question) {
 func (d *device) tellLocation(ctx context.Context, data map[string]any) (a answer, ok bool) {
 	d.mu.Lock()
 	v := d.session
-	ok = v != nil && v.registered && v.link != nil && d.log.Transport != sse
+	ok = v != nil && v.registered && v.link != nil && !d.oneWay()
 	d.mu.Unlock()
 	if !ok {
 		return answer{}, false

@@ -148,7 +148,7 @@ func TestHowAConnectionMayBeClosed(t *testing.T) {
 
 func TestHowAHandshakeMayBeRefused(t *testing.T) {
 	t.Parallel()
-	for _, transport := range transports {
+	for _, transport := range []string{ws, wsBatch, sioSocket, sioPoll, sse} {
 		for status, faulty := range map[int]bool{401: false, 429: false, 503: false, 400: true, 404: true, 500: true} {
 			t.Run(fmt.Sprint(transport, status), func(t *testing.T) {
 				t.Parallel()

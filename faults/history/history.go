@@ -133,12 +133,16 @@ type Entry struct {
 	Digest  uint64 // of an event's data in canonical JSON; see [Digest]
 }
 
+// Feed is the transport of a device that reads pages over REST: how far each of them reaches is a Checkpoint, and there is no
+// other word that it has caught up.
+const Feed = "feed"
+
 // Client is one user's device: a cursor that outlives its connections.
 type Client struct {
 	Name      string // for people
 	User      string
 	Role      string
-	Transport string // "ws", "ws.batch", "socketio.websocket", "socketio.polling", "sse"
+	Transport string // "ws", "ws.batch", "socketio.websocket", "socketio.polling", "sse", or Feed
 	Log       []Entry
 }
 
