@@ -35,12 +35,12 @@ type watcher struct {
 	live       int64 // how far the log was when it was registered
 	prev       int64 // the last seq it was told of; -1: not known
 	rooms      map[string]*stay
-	leaving    map[string]bool // rooms that it has asked to leave: they may go on until that is answered
-	skipped    map[string]skip // places that were left out, by the order: a newer one has to come
-	asking     map[string]bool // rooms that it has asked to join: their events may come before that is answered
-	early      []early         // events of rooms that are not joined yet
-	roomMissed []roomMiss      // events that should have come
-	caughtUp   bool            // or it was said that it cannot
+	leaving    map[string]*stay // rooms that it has asked to leave: they may go on until that is answered
+	skipped    map[string]skip  // places that were left out, by the order: a newer one has to come
+	asking     map[string]bool  // rooms that it has asked to join: their events may come before that is answered
+	early      []early          // events of rooms that are not joined yet
+	roomMissed []roomMiss       // events that should have come
+	caughtUp   bool             // or it was said that it cannot
 
 	held   map[string]int64 // the rooms that it has, and from where, over all its connections
 	answer *joinAnswer      // the answer to a join whose past is being told; nil: none
@@ -60,7 +60,7 @@ type skip struct {
 func judgeClient(c *history.Client, t *toldRule, answered answers, last int64, f *findings) {
 	w := &watcher{
 		c: c, t: t, answered: answered, f: f, known: -1, base: [3]string{"all", "role:" + c.Role, "user:" + c.User},
-		missed: map[int64]miss{}, rooms: map[string]*stay{}, leaving: map[string]bool{}, asking: map[string]bool{},
+		missed: map[int64]miss{}, rooms: map[string]*stay{}, leaving: map[string]*stay{}, asking: map[string]bool{},
 		skipped: map[string]skip{}, held: map[string]int64{},
 	}
 	for i := range c.Log {
@@ -225,13 +225,13 @@ func (w *watcher) carried(e *history.Entry, t told) {
 			return
 		}
 		if !w.t.rights.has(c, w.c.User, w.c.Role, e.Seq) && !w.past(c, e.Seq) {
-			if w.rooms[c] != nil || w.leaving[c] {
+			if w.stays(c) != nil {
 				in = true
 			}
 			continue
 		}
 		entitled = true
-		if w.rooms[c] != nil || w.leaving[c] {
+		if w.stays(c) != nil {
 			w.f.look(ruleRights)
 			return
 		}

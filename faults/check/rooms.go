@@ -31,13 +31,21 @@ type roomMiss struct {
 // right by which it was let in, when it was registered or joined. Rights are judged by the log, of which what clients are
 // told may be far behind.
 func (w *watcher) past(room string, seq int64) bool {
-	r, s := w.t.rights, w.rooms[room]
+	r, s := w.t.rights, w.stays(room)
 	granted := r.grantedAfter(room, w.c.User, seq)
 	if !strings.HasPrefix(room, "order:") || granted == 0 || s == nil {
 		return false
 	}
 	letIn := !r.has(room, w.c.User, w.c.Role, s.from) && granted == r.grantedAfter(room, w.c.User, s.from)
 	return granted <= w.live || letIn
+}
+
+// stays is the client's time in a room, which goes on until its wish to leave is answered; nil: it is not in there.
+func (w *watcher) stays(room string) *stay {
+	if s := w.rooms[room]; s != nil {
+		return s
+	}
+	return w.leaving[room]
 }
 
 // mayBeGiven says that the client has asked to join a room whose event it may be told of: because it has the right to it
@@ -105,7 +113,7 @@ func (w *watcher) joined(e *history.Entry) {
 // left is told by the server, or is what the client wants: then there is one entry when it asks and one when it is
 // answered.
 func (w *watcher) left(e *history.Entry) {
-	asks := e.Flag && w.rooms[e.Name] != nil
+	before := w.rooms[e.Name]
 	if from, in := w.held[e.Name]; in && !e.Flag {
 		w.lost(e, from, "was put out of")
 	}
@@ -113,8 +121,8 @@ func (w *watcher) left(e *history.Entry) {
 	w.forget(func(room string) bool { return room == e.Name })
 	delete(w.rooms, e.Name)
 	delete(w.leaving, e.Name)
-	if asks {
-		w.leaving[e.Name] = true
+	if e.Flag && before != nil {
+		w.leaving[e.Name] = before
 	}
 }
 

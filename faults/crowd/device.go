@@ -82,6 +82,7 @@ type visit struct {
 	resynced   bool
 	nextID     int64
 	pending    map[int64]question
+	behind     []question // joins whose answers left something to be asked for again
 }
 
 func (d *device) note(e history.Entry) {

@@ -36,6 +36,7 @@ func (d *device) live(ctx context.Context, v *visit) {
 		if !pause(ctx, 500*time.Millisecond+time.Duration(d.rng.Int64N(int64(8*time.Second)))) {
 			return
 		}
+		d.joinAgain(v)
 		switch n := d.rng.IntN(12); {
 		case n <= 1: // a tunnel
 			d.comeBackLater(v, time.Duration(d.rng.Int64N(int64(4*time.Second))))
@@ -106,6 +107,17 @@ func (d *device) join(v *visit, room string, after int64) {
 	}
 	kind, _, _ := strings.Cut(room, ":")
 	d.ask(v, "join:"+kind, data, question{room: room, after: after})
+}
+
+// joinAgain asks for the rest of what a room carried before, as who is told that there is more does.
+func (d *device) joinAgain(v *visit) {
+	d.mu.Lock()
+	behind := v.behind
+	v.behind = nil
+	d.mu.Unlock()
+	for _, q := range behind {
+		d.join(v, q.room, q.after)
+	}
 }
 
 func (d *device) leave(v *visit, room string) {
@@ -227,7 +239,12 @@ func (d *device) answered(id int64, r reply) error {
 		return nil
 	}
 	if *a.More {
-		return d.faulty("%s has more than what ever happens there: %s", q.room, r.data)
+		if len(*a.Events) > 0 || *a.Seq < q.after {
+			return d.faulty("%s has more than what ever happens there: %s", q.room, r.data)
+		}
+		// The node does not know yet what the client was told elsewhere. Until there is an answer with all, there is none.
+		d.session.behind = append(d.session.behind, question{room: q.room, after: *a.Seq})
+		return nil
 	}
 	d.joined[q.room] = *a.Seq
 	d.note(history.Entry{Kind: history.Joined, Prev: q.after, Seq: *a.Seq, Name: q.room})

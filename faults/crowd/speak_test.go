@@ -64,6 +64,26 @@ func TestARoomIsJoinedAndLeft(t *testing.T) {
 	}
 }
 
+// A node that is behind what the client knows says where to go on from.
+func TestARoomIsJoinedAgainWhenThereIsMore(t *testing.T) {
+	t.Parallel()
+	d, v, m := online(t, domain.RoleAdmin, 9)
+	d.join(v, "order:o1", 3)
+	if err := d.answered(1, reply{data: json.RawMessage(`{"room":"order:o1","seq":5,"events":[],"more":true}`)}); err != nil {
+		t.Error(err)
+	}
+	d.joinAgain(v)
+	d.joinAgain(v)
+	if err := d.answered(2, joinAnswer("order:o1", "8", eventFrame(5, 7))); err != nil {
+		t.Error(err)
+	}
+	wantNoted(t, noted(d.log.Log), "asked:order:o1 asked:order:o1 joined:order:o1:8 order:status:update:5<7!")
+	want := `["join:order",{"lastSeq":3,"orderId":"o1"},1] ["join:order",{"lastSeq":5,"orderId":"o1"},2]`
+	if got := strings.Join(m.said, " "); got != want {
+		t.Errorf("said %s", got)
+	}
+}
+
 func TestAnswersThatNoServerMayGive(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -79,7 +99,8 @@ func TestAnswersThatNoServerMayGive(t *testing.T) {
 		"a past from beyond":        {3, joinAnswer("order:o1", "8", eventFrame(3, 9)), "is broken"},
 		"a past that is none":       {3, joinAnswer("order:o1", "8", `{}`), "has {}"},
 		"an error that is not its":  {3, reply{code: "invalid_request"}, "by the error"},
-		"more than there can be":    {3, reply{data: json.RawMessage(`{"room":"order:o1","seq":4,"events":[],"more":true}`)}, "has more"},
+		"more than there can be":    {3, reply{data: json.RawMessage(`{"room":"order:o1","seq":4,"events":[` + eventFrame(3, 4) + `],"more":true}`)}, "has more"},
+		"more, and goes back":       {3, reply{data: json.RawMessage(`{"room":"order:o1","seq":2,"events":[],"more":true}`)}, "has more"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
