@@ -62,6 +62,7 @@ func (d *database) prepareWaiting(ctx context.Context, front *front, log *slog.L
 			return err
 		}
 		front.awaits("it does not answer yet")
+		front.settle()
 		if time.Since(told) >= tellAgain {
 			log.Warn("waiting for the database; until it answers, requests are answered with 503", "err", err)
 			told = time.Now()

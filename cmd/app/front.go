@@ -18,8 +18,8 @@ import (
 	"github.com/orderlog/orderlog/internal/door"
 )
 
-// front is the program's side towards clients. It takes requests from the first moment on: until a node is there to answer
-// them it says by itself that there is none yet.
+// front is the program's side towards clients. It takes requests from the first moment on. They wait a little for the node to
+// be there, since a start is short most of the time; then the front says by itself that there is none yet.
 type front struct {
 	server   *http.Server
 	listener *net.TCPListener
@@ -28,6 +28,8 @@ type front struct {
 	patience time.Duration                // for what is to end when the program is told to stop
 	node     atomic.Pointer[http.Handler] // nil: there is none yet
 	waiting  atomic.Pointer[string]       // what for
+	starting context.Context              // while it lasts, requests wait for the node
+	settle   context.CancelFunc           // ends that
 	draining atomic.Bool                  // each answer is the last of its connection
 	gone     chan struct{}                // closed when nobody is let in any more
 
@@ -42,6 +44,7 @@ func newFront(listener *net.TCPListener, log *slog.Logger) *front {
 		listener: listener, patience: drainTimeout, gone: make(chan struct{}),
 		open: map[net.Conn]struct{}{}, idle: map[net.Conn]struct{}{}, changed: make(chan struct{}, 1),
 	}
+	f.starting, f.settle = context.WithTimeout(context.Background(), startAtMost)
 	f.awaits("it is being started")
 	f.server = &http.Server{
 		Handler:           f,
@@ -60,7 +63,10 @@ func newFront(listener *net.TCPListener, log *slog.Logger) *front {
 func (f *front) awaits(what string) { f.waiting.Store(&what) }
 
 // opens hands requests to a node from now on.
-func (f *front) opens(node http.Handler) { f.node.Store(&node) }
+func (f *front) opens(node http.Handler) {
+	f.node.Store(&node)
+	f.settle()
+}
 
 // serve lets clients in until close.
 func (f *front) serve() error {
@@ -78,6 +84,7 @@ func (f *front) close(ctx context.Context, grace time.Duration) error {
 	_ = f.listener.SetDeadline(time.Now()) // wakes who waits there
 	<-f.gone
 	f.draining.Store(true)
+	f.settle()
 	f.waitFor(ctx, grace, func() bool { return len(f.open) == 0 })
 	f.hush()
 	f.waitFor(ctx, grace, func() bool { return len(f.idle) == 0 })
@@ -145,6 +152,12 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.draining.Load() || len(r.TransferEncoding) > 0 {
 		w.Header().Set("Connection", "close")
 	}
+	if probe := r.URL.Path == "/health" || r.URL.Path == "/ready"; !probe {
+		select {
+		case <-f.starting.Done():
+		case <-r.Context().Done():
+		}
+	}
 	if node := f.node.Load(); node != nil {
 		(*node).ServeHTTP(w, r)
 		return
@@ -186,6 +199,9 @@ type lastCall struct {
 var errLeft = errors.New("the listener was left")
 
 const (
+	// startAtMost is how long requests wait for a node that is being started. Clients that go from node to node as connections
+	// are refused come to one that has just begun, and should not have to try again for that.
+	startAtMost = 5 * time.Second
 	// quietFor is how long nobody came, or said anything, when it counts as quiet. On a busy machine what has arrived is seen
 	// milliseconds later, and may be overtaken by the deadline.
 	quietFor = 10 * time.Millisecond

@@ -66,6 +66,64 @@ func TestAnEventSourceComesBackToANodeThatIsBeingStarted(t *testing.T) {
 	}
 }
 
+// awaiting is a request's context that tells when it is waited for.
+type awaiting struct {
+	context.Context
+	told chan struct{}
+}
+
+func (a awaiting) Done() <-chan struct{} {
+	a.told <- struct{}{}
+	return a.Context.Done()
+}
+
+// Who comes to a node that has just begun to start is answered by it, unless it will not be there in a moment.
+func TestARequestWaitsForANodeThatIsBeingStarted(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		then   func(*front)
+		status int
+	}{
+		"it opens":             {func(f *front) { f.opens(http.NotFoundHandler()) }, http.StatusNotFound},
+		"its database is away": {func(f *front) { f.settle() }, http.StatusServiceUnavailable},
+		"it is stopped":        {func(f *front) { _ = f.close(context.Background(), 0) }, http.StatusServiceUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := served(t)
+			ctx := awaiting{t.Context(), make(chan struct{}, 1)}
+			answer, answered := httptest.NewRecorder(), make(chan struct{})
+			go func() {
+				defer close(answered)
+				f.ServeHTTP(answer, httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/v1/orders", http.NoBody))
+			}()
+			select {
+			case <-ctx.told:
+			case <-answered:
+				t.Fatalf("it is answered %d at once", answer.Code)
+			}
+			tc.then(f)
+			<-answered
+			if answer.Code != tc.status {
+				t.Errorf("it is answered %d", answer.Code)
+			}
+		})
+	}
+}
+
+// Probes hear at once that it is not ready.
+func TestProbesDoNotWaitForANodeThatIsBeingStarted(t *testing.T) {
+	t.Parallel()
+	f := served(t)
+	for path, status := range map[string]int{"/health": http.StatusOK, "/ready": http.StatusServiceUnavailable} {
+		answer := httptest.NewRecorder()
+		f.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+		if answer.Code != status || f.starting.Err() != nil {
+			t.Errorf("%s is answered %d, %v", path, answer.Code, f.starting.Err())
+		}
+	}
+}
+
 // served is a front that takes connections until the test ends, with little patience.
 func served(t *testing.T) *front {
 	t.Helper()
