@@ -1,7 +1,6 @@
 package check
 
 import (
-	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -44,17 +43,6 @@ type watcher struct {
 
 	held   map[string]int64 // the rooms that it has, and from where, over all its connections
 	answer *joinAnswer      // the answer to a join whose past is being told; nil: none
-}
-
-type miss struct {
-	at         time.Duration
-	by         int64 // the seq that passed it
-	checkpoint bool  // by checkpoint or caught_up
-}
-
-type skip struct {
-	seq  int64
-	room string // for the sake of which it should have come; empty: of a channel that the client has by its token
 }
 
 func judgeClient(c *history.Client, t *toldRule, answered answers, last int64, f *findings) {
@@ -196,20 +184,6 @@ func (w *watcher) event(e *history.Entry) {
 	}
 }
 
-// again is an event that comes after a later one, or a second time.
-func (w *watcher) again(e *history.Entry) {
-	m, late := w.missed[e.Seq]
-	delete(w.missed, e.Seq)
-	switch {
-	case late && m.checkpoint:
-		w.add(ruleCheckpoint, "seq %d came at %s, and at %s it was said that there was nothing up to %d", e.Seq, e.At, m.at, m.by)
-	case late:
-		w.add(ruleRepeated, "seq %d came at %s, behind %d", e.Seq, e.At, m.by)
-	default:
-		w.add(ruleRepeated, "seq %d came at %s, and the client knew all up to %d", e.Seq, e.At, w.known)
-	}
-}
-
 // carried finds the channel for whose sake an event came.
 func (w *watcher) carried(e *history.Entry, t told) {
 	w.f.look(ruleForeign)
@@ -247,50 +221,6 @@ func (w *watcher) carried(e *history.Entry, t told) {
 	}
 }
 
-// advance moves known to a seq, and finds what was passed over. The seq itself has come, unless nothing but a
-// checkpoint says so.
-func (w *watcher) advance(to int64, at time.Duration, checkpoint bool) {
-	w.f.look(ruleMissing)
-	if w.known >= 0 {
-		end := to
-		if checkpoint {
-			end = to + 1
-		}
-		for i, channel := range w.base {
-			w.passBase(i, w.t.channels[channel], end, miss{at, to, checkpoint})
-		}
-		for room, s := range w.rooms {
-			w.passRoom(room, s, end, at)
-		}
-	}
-	w.known = to
-}
-
-func (w *watcher) passBase(i int, seqs []int64, end int64, m miss) {
-	n := w.next[i]
-	for n < len(seqs) && seqs[n] <= w.known {
-		n++
-	}
-	for ; n < len(seqs) && seqs[n] < end; n++ {
-		if t := w.t.events[seqs[n]]; t.order != "" {
-			w.skipped[t.order] = skip{seq: seqs[n]}
-			continue
-		}
-		w.missed[seqs[n]] = m
-	}
-	w.next[i] = n
-}
-
-// between are the seqs behind one and before another.
-func between(seqs []int64, after, end int64) []int64 {
-	i, found := slices.BinarySearch(seqs, after)
-	if found {
-		i++
-	}
-	k, _ := slices.BinarySearch(seqs, end)
-	return seqs[i:max(i, k)]
-}
-
 func (w *watcher) position(e *history.Entry) {
 	w.f.look(ruleCheckpoint)
 	if w.known > e.Seq {
@@ -310,28 +240,4 @@ func (w *watcher) position(e *history.Entry) {
 			w.add(ruleCaughtUp, "had caught up with %d at %s, and seq %d was answered before it came back at %s", e.Seq, e.At, answered, w.openedAt)
 		}
 	}
-}
-
-// places: of what was left out a newer one has come by now.
-func (w *watcher) places(at time.Duration) {
-	for order, s := range w.skipped {
-		w.add(ruleMissing, "the place of order %s with seq %d was left out, and by %s no newer one had come", order, s.seq, at)
-	}
-	clear(w.skipped)
-}
-
-// forget drops the places that only rooms carry which the client is not in any more.
-func (w *watcher) forget(gone func(room string) bool) {
-	maps.DeleteFunc(w.skipped, func(_ string, s skip) bool { return s.room != "" && gone(s.room) })
-}
-
-func (w *watcher) end(last int64) {
-	w.f.look(ruleLast)
-	if w.known < last {
-		w.add(ruleLast, "got to %d and not to the last seq, %d", w.known, last)
-	}
-	for _, seq := range slices.Sorted(maps.Keys(w.missed)) {
-		w.add(ruleMissing, "was never told of seq %d (%s); at %s it was told of %d", seq, w.t.events[seq], w.missed[seq].at, w.missed[seq].by)
-	}
-	w.places(w.openedAt)
 }
