@@ -11,8 +11,12 @@ import (
 // Kill ends a node as kill -9 does.
 func (c *Cluster) Kill(n int) { c.nodes[n].halt(syscall.SIGKILL) }
 
-// Stop asks a node to stop and waits until it has.
-func (c *Cluster) Stop(n int) { c.nodes[n].halt(syscall.SIGTERM) }
+// Stop asks a node to stop and waits until it has. One that was only just started is let listen first: until a program has
+// come to minding signals they end it as they end any.
+func (c *Cluster) Stop(n int) {
+	c.nodes[n].awaitListening()
+	c.nodes[n].halt(syscall.SIGTERM)
+}
 
 // StartNode starts a node that was killed or stopped; one that runs is left alone.
 func (c *Cluster) StartNode(n int) error { return c.nodes[n].start() }

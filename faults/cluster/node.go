@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -17,6 +18,9 @@ import (
 
 // stopAtMost is how long a node may take to stop when it is asked to, also while everything around it is broken.
 const stopAtMost = 45 * time.Second
+
+// listenAtMost is how long a node may take to listen, which it does before all else.
+const listenAtMost = 10 * time.Second
 
 // againAfter is how long a node that ended by itself is left alone.
 const againAfter = 300 * time.Millisecond
@@ -128,6 +132,21 @@ func (n *node) halt(how syscall.Signal) {
 	n.cancel = nil
 	n.mu.Unlock()
 	<-over
+}
+
+func (n *node) awaitListening() {
+	ctx, cancel := context.WithTimeout(context.Background(), listenAtMost)
+	defer cancel()
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", n.address)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if wait(ctx, tryEvery) != nil {
+			return
+		}
+	}
 }
 
 func (n *node) signal(s syscall.Signal) {

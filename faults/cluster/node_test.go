@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,6 +80,35 @@ func TestANodeThatFailsToStopInOrderIsAComplaint(t *testing.T) {
 	if all := n.complained(); len(all) != 1 || !strings.Contains(all[0], "exit status 1") || !strings.Contains(all[0], "could not flush") {
 		t.Errorf("the complaints are %v", all)
 	}
+}
+
+// Before it listens a node may not mind signals yet.
+func TestANodeThatWasJustStartedIsLetListenBeforeItIsStopped(t *testing.T) {
+	t.Parallel()
+	address, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Cluster{nodes: []*node{{address: address}}}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		c.Stop(0)
+	}()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatalf("it was not looked whether it listens: %v", err)
+	}
+	_ = conn.Close()
+	<-stopped
 }
 
 func TestANodeThatIsAskedToStopIsNoComplaint(t *testing.T) {
