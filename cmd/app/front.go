@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -152,6 +153,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.draining.Load() || len(r.TransferEncoding) > 0 {
 		w.Header().Set("Connection", "close")
 	}
+	if r.Close && r.Method != http.MethodGet && r.Header.Get("Expect") == "" { // a GET may have become a socket
+		defer hearOut(r.Body)
+	}
 	if probe := r.URL.Path == "/health" || r.URL.Path == "/ready"; !probe {
 		select {
 		case <-f.starting.Done():
@@ -163,6 +167,13 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.notYet(w, r)
+}
+
+// hearOut reads what a refused request still sends, since a connection that is closed before that is reset, and its client may
+// lose the answer. The library does so itself, but not for a client that wants the connection closed, as proxies do.
+func hearOut(body io.Reader) {
+	const most = 256 << 10 // as much as the library reads
+	_, _ = io.CopyN(io.Discard, body, most)
 }
 
 // notYet answers as the API does where the database is away.

@@ -124,6 +124,35 @@ func TestProbesDoNotWaitForANodeThatIsBeingStarted(t *testing.T) {
 	}
 }
 
+// A client that wants its connection closed is not cut off from the answer while it still sends. Otherwise the library sees
+// to that, and who waits to be asked for the body is not asked for one that nobody wants.
+func TestWhoStillSendsHearsWhyItIsRefused(t *testing.T) {
+	t.Parallel()
+	f := served(t)
+	f.opens(http.NotFoundHandler())
+	for name, tc := range map[string]struct {
+		change func(*http.Request)
+		sends  int
+		left   int
+	}{
+		"a client that closes":       {func(*http.Request) {}, 200 << 10, 0},
+		"one without end":            {func(*http.Request) {}, 1 << 20, 768 << 10},
+		"one that goes on":           {func(r *http.Request) { r.Close = false }, 1000, 1000},
+		"one that waits to be asked": {func(r *http.Request) { r.Header.Set("Expect", "100-continue") }, 1000, 1000},
+		"what may become a socket":   {func(r *http.Request) { r.Method = http.MethodGet }, 1000, 1000},
+	} {
+		body := strings.NewReader(strings.Repeat("x", tc.sends))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/nowhere", body)
+		r.Close = true
+		tc.change(r)
+		answer := httptest.NewRecorder()
+		f.ServeHTTP(answer, r)
+		if answer.Code != http.StatusNotFound || body.Len() != tc.left {
+			t.Errorf("%s is answered %d, and %d bytes are not read", name, answer.Code, body.Len())
+		}
+	}
+}
+
 // served is a front that takes connections until the test ends, with little patience.
 func served(t *testing.T) *front {
 	t.Helper()

@@ -205,7 +205,8 @@ func (w *world) do(ctx context.Context, method, query, body string, header ...st
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
 	got, err := client.Do(r)
 	if err != nil {
 		return 0, err.Error()
