@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/orderlog/orderlog/delivery"
 	"github.com/orderlog/orderlog/domain"
 	"github.com/orderlog/orderlog/internal/auth"
+	"github.com/orderlog/orderlog/internal/parttest"
 )
 
 func TestANodeThatStopsAsksItsClientsBack(t *testing.T) {
@@ -79,24 +81,54 @@ func (s *server) stuck(t *testing.T) *client {
 
 func small(c *Config) { c.SocketBuffer = 32 << 10 }
 
+// deaf is the way to a client that reads nothing at all, with no buffers between.
+type deaf struct {
+	net.Conn // nobody is at its other end
+	header   http.Header
+	begun    chan struct{} // has one when a write is under way
+}
+
+func (d deaf) Header() http.Header { return d.header }
+func (d deaf) WriteHeader(int)     {}
+
+func (d deaf) Write(p []byte) (int, error) {
+	d.begun <- struct{}{}
+	return d.Conn.Write(p)
+}
+
 func TestANodeThatStopsDoesNotWaitForWhoDoesNotRead(t *testing.T) {
 	t.Parallel()
-	s := serve(t, options{sse: func(c *Config) { small(c); c.CloseTimeout = 50 * time.Millisecond }})
-	s.stuck(t)
-	begun := time.Now()
-	if err := s.handler.Shutdown(t.Context()); err != nil || time.Since(begun) > 5*time.Second {
-		t.Errorf("after %s: %v", time.Since(begun), err)
-	}
-
-	s = serve(t, options{sse: func(c *Config) { small(c); c.CloseTimeout = time.Hour }})
-	s.stuck(t)
-	limited, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := s.handler.Shutdown(limited); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
-	if st := s.handler.Stats(); st.Open != 0 {
-		t.Errorf("got %+v", st)
+	for name, tc := range map[string]struct {
+		closeTimeout, limit time.Duration
+		err                 error
+	}{
+		"as long as may be":   {50 * time.Millisecond, patience, nil},
+		"when it has no time": {time.Hour, 50 * time.Millisecond, context.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, options{sse: func(c *Config) { c.CloseTimeout = tc.closeTimeout }})
+			near, far := net.Pipe()
+			t.Cleanup(func() { _ = errors.Join(near.Close(), far.Close()) })
+			client := deaf{near, http.Header{}, make(chan struct{}, 1)}
+			served := make(chan error, 1)
+			go func() {
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/events", http.NoBody)
+				served <- s.handler.Serve(client, r, &auth.Identity{UserID: "ann", Role: domain.RoleCustomer}, "192.0.2.7")
+			}()
+			parttest.Await(t, "a write", client.begun)
+			limited, cancel := context.WithTimeout(t.Context(), tc.limit)
+			defer cancel()
+			if err := s.handler.Shutdown(limited); !errors.Is(err, tc.err) {
+				t.Errorf("got %v", err)
+			}
+			if st := s.handler.Stats(); st.Open != 0 {
+				t.Errorf("got %+v", st)
+			}
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
