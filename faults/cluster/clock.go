@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/orderlog/orderlog/faults/patch"
 )
 
 // clockVariable names the file that a node's clock is set by.
@@ -18,7 +20,7 @@ var clockSource string
 // settableClock makes of time.Now a clock that can be set for one process: what it shows is moved by as many nanoseconds as
 // a file says, and its monotonic reading is not, as with a real clock that an operator or NTP sets. The machine's clock is
 // left alone.
-var settableClock = []Patch{
+var settableClock = []patch.Patch{
 	{File: "$GOROOT/src/time/orderlog_clock.go", New: clockSource},
 	{
 		File: "$GOROOT/src/time/time.go",

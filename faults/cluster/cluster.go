@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/orderlog/orderlog/faults/patch"
 	"github.com/orderlog/orderlog/internal/config"
 	"github.com/orderlog/orderlog/internal/localpg"
 )
@@ -27,7 +28,7 @@ type Config struct {
 	Dir     string // for logs and what is built; it stays
 	Nodes   int
 	Span    time.Duration // how long it will be used, for the size of the database's disk
-	Patches []Patch       // of the program
+	Patches []patch.Patch // of the program
 	Environ []string      // of the nodes, NAME=VALUE, beside what they need to run
 }
 

@@ -1,13 +1,13 @@
 package plant
 
-import "github.com/orderlog/orderlog/faults/cluster"
+import "github.com/orderlog/orderlog/faults/patch"
 
 // ofDelivery are mistakes on the way to the clients.
 var ofDelivery = []Plant{
 	{
 		Name: "lost-notification", Rule: "missing",
 		What: "one in a hundred live events is not queued",
-		Patches: []cluster.Patch{{
+		Patches: []patch.Patch{{
 			File: "delivery/catchup.go",
 			Old:  "	s.queue = append(s.queue, f)\n",
 			New:  "	if f.Seq%97 == 0 {\n		return\n	}\n	s.queue = append(s.queue, f)\n",
@@ -16,7 +16,7 @@ var ofDelivery = []Plant{
 	{
 		Name: "duplicate-delivery", Rule: "repeated",
 		What: "one in a hundred live events is queued twice",
-		Patches: []cluster.Patch{{
+		Patches: []patch.Patch{{
 			File: "delivery/catchup.go",
 			Old:  "	s.queue = append(s.queue, f)\n",
 			New:  "	s.queue = append(s.queue, f)\n	if f.Seq%97 == 0 {\n		s.queue = append(s.queue, f)\n	}\n",
@@ -25,7 +25,7 @@ var ofDelivery = []Plant{
 	{
 		Name: "reordered-pair", Rule: "repeated",
 		What: "of two events that wait for a connection the later one is written first, now and then",
-		Patches: []cluster.Patch{{
+		Patches: []patch.Patch{{
 			File: "delivery/catchup.go",
 			Old:  "	s.queue = append(s.queue, f)\n",
 			New: "	s.queue = append(s.queue, f)\n" +
@@ -35,7 +35,7 @@ var ofDelivery = []Plant{
 	{
 		Name: "checkpoint-ahead", Rule: "checkpoint",
 		What: "a checkpoint names a seq that the feed has not reached",
-		Patches: []cluster.Patch{
+		Patches: []patch.Patch{
 			{
 				File: "delivery/session/stream.go",
 				Old:  "		seq := max(x.prev, x.sub.Position())\n",
@@ -51,7 +51,7 @@ var ofDelivery = []Plant{
 	{
 		Name: "room-without-end", Rule: "rights",
 		What: "who loses the right to a room stays in it",
-		Patches: []cluster.Patch{{
+		Patches: []patch.Patch{{
 			File: "delivery/hub.go",
 			Old:  "	if len(f.Endings) > 0 {\n",
 			New:  "	if len(f.Endings) > 1000 {\n",
@@ -60,7 +60,7 @@ var ofDelivery = []Plant{
 	{
 		Name: "cursor-refused", Rule: "resync",
 		What: "a cursor of just now is taken for one that is ahead of it",
-		Patches: []cluster.Patch{{
+		Patches: []patch.Patch{{
 			File: "delivery/session/open.go",
 			Old:  "	case lastSeq > b.Head:\n",
 			New:  "	case lastSeq > b.Head-50:\n",

@@ -1,13 +1,13 @@
 package plant
 
-import "github.com/orderlog/orderlog/faults/cluster"
+import "github.com/orderlog/orderlog/faults/patch"
 
 // ofLog are mistakes of the log.
 var ofLog = []Plant{
 	{
 		Name: "not-on-disk", Rule: "acknowledged", Faults: []string{"postgres.kill"},
 		What: "commits are answered before they are on the disk",
-		Patches: []cluster.Patch{{
+		Patches: []patch.Patch{{
 			File: "cmd/app/database.go",
 			Old:  "'synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`",
 			New:  "'synchronous_commit', 'off', false)`",
@@ -16,7 +16,7 @@ var ofLog = []Plant{
 	{
 		Name: "lost-tail", Rule: "acknowledged", Faults: []string{"commit.before", "backends.kill"},
 		What: "a commit whose answer was lost is taken for one that happened",
-		Patches: []cluster.Patch{{
+		Patches: []patch.Patch{{
 			File: "eventstore/recover.go",
 			Old:  "		case err == nil && committed:\n",
 			New:  "		case err == nil && (committed || !committed):\n",
@@ -25,7 +25,7 @@ var ofLog = []Plant{
 	{
 		Name: "key-ignored", Rule: "once",
 		What: "an Idempotency-Key is not looked at",
-		Patches: []cluster.Patch{{
+		Patches: []patch.Patch{{
 			File: "commands/execute.go",
 			Old:  "	if r.Key == \"\" {\n		return nil, nil",
 			New:  "	if len(r.Key) < 1000 {\n		return nil, nil",
@@ -34,7 +34,7 @@ var ofLog = []Plant{
 	{
 		Name: "seq-skipped", Rule: "log",
 		What: "a seq is left out now and then, and readers go on",
-		Patches: []cluster.Patch{
+		Patches: []patch.Patch{
 			{
 				File: "migrations/0006_append.up.sql",
 				Old:  "        UPDATE log_head SET seq = head + added, recorded_at = at;\n",

@@ -7,7 +7,7 @@ package plant
 import (
 	"slices"
 
-	"github.com/orderlog/orderlog/faults/cluster"
+	"github.com/orderlog/orderlog/faults/patch"
 )
 
 // Plant is a mistake.
@@ -19,7 +19,7 @@ type Plant struct {
 	Rule string
 	// Faults are the kinds that have to be injected for it to show. Empty: it shows with nothing broken.
 	Faults  []string
-	Patches []cluster.Patch
+	Patches []patch.Patch
 }
 
 // All are all mistakes.

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"github.com/orderlog/orderlog/faults/check"
-	"github.com/orderlog/orderlog/faults/cluster"
 	"github.com/orderlog/orderlog/faults/nemesis"
+	"github.com/orderlog/orderlog/faults/patch"
 	"github.com/orderlog/orderlog/faults/plant"
 )
 
@@ -14,7 +14,7 @@ import (
 func TestEveryPlantStillFitsTheSources(t *testing.T) {
 	t.Parallel()
 	for _, p := range plant.All() {
-		if err := cluster.Fits(t.Context(), "../..", p.Patches); err != nil {
+		if err := patch.Fits(t.Context(), "../..", p.Patches); err != nil {
 			t.Errorf("%s: %v", p.Name, err)
 		}
 	}
