@@ -7,7 +7,7 @@ GOFUMPT     := v0.12.0
 GOVULNCHECK := v1.9.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race test-clients node lint fmt bench faults faults-plants fuzz scan clean
+.PHONY: help run build test race test-clients node lint fmt bench faults faults-plants guards fuzz scan clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ faults: ## break all that can break and judge what came of it; FOR=45s SEED=7 FA
 
 faults-plants: ## make mistakes in the program, one after the other, and see that the faults' checker finds each
 	@cd faults && $(GO) build -o ../bin/faults . && ../bin/faults -plants
+
+guards: ## take the guards of docs/security.md out, one after the other, and see that their tests fail; THREAT=REGEXP takes some
+	@cd faults && $(GO) build -o ../bin/faults . && ../bin/faults -guards '$(or $(THREAT),.)'
 
 clean: ## remove what was built; data stays
 	rm -rf bin $(TOOLS)

@@ -4,6 +4,9 @@
 //	go run . -for 45s -seed 7
 //
 // What is broken when, and what users try, follow from the seed. The last line on stdout is the outcome.
+//
+// With -plants it makes mistakes in the program instead, and with -guards it takes out what keeps attackers off: both show
+// that what judges can judge.
 package main
 
 import (
@@ -14,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -50,8 +54,9 @@ type options struct {
 	keep    string   // a folder; empty: one that is removed when nothing was wrong
 	log     string   // what the nodes log, as LOG_LEVEL has it
 	loud    bool
-	plant   plant.Plant // a mistake that the program is to make; the zero value is none
-	plants  bool        // all of them, one after another
+	plant   plant.Plant    // a mistake that the program is to make; the zero value is none
+	plants  bool           // all of them, one after another
+	guards  *regexp.Regexp // of threats whose guards are taken out; nil: none
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -64,6 +69,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if o.plants {
 		return o.runPlants(ctx, stdout, stderr)
+	}
+	if o.guards != nil {
+		return o.runGuards(ctx, stdout, stderr)
 	}
 	r, err := o.run(ctx, stderr)
 	if err != nil {
@@ -94,6 +102,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	f.StringVar(&o.log, "log", "info", "what the nodes log: debug, info, warn or error")
 	planted := f.String("plant", "", "a mistake that the program is to make, which is to be found: "+strings.Join(plant.Names(), ", "))
 	f.BoolVar(&o.plants, "plants", false, "make all mistakes, one after another, each with the faults that it takes, and say which rule finds it")
+	threats := f.String("guards", "", "a `regexp` of threats in docs/security.md whose guards are taken out, one after another, to see that their tests fail")
 	f.BoolVar(&o.loud, "v", false, "say what is planned, and what is under way")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -101,6 +110,11 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	var known bool
 	if o.plant, known = plant.Find(*planted); !known && *planted != "" {
 		return o, fmt.Errorf("there is no plant %q; there are %s", *planted, strings.Join(plant.Names(), ", "))
+	}
+	if *threats != "" {
+		if o.guards, err = regexp.Compile(*threats); err != nil {
+			return o, fmt.Errorf("-guards: %w", err)
+		}
 	}
 	switch *kinds {
 	case "all":

@@ -44,7 +44,7 @@ func TestWhateverBreaksThePromisesHold(t *testing.T) {
 func TestWrongUsageIsToldFromWhatWasFound(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"-for", "soon"}, {"-for", "10ms"}, {"-faults", "earthquake"}, {"-plant", "earthquake"}, {"-nodes", "0"}, {"-clients", "0"}, {"-rate", "0"}, {"now"}, {"-h"},
+		{"-for", "soon"}, {"-for", "10ms"}, {"-faults", "earthquake"}, {"-plant", "earthquake"}, {"-guards", "earthquake"}, {"-guards", "("}, {"-nodes", "0"}, {"-clients", "0"}, {"-rate", "0"}, {"now"}, {"-h"},
 	} {
 		var line, said bytes.Buffer
 		if code := run(t.Context(), args, &line, &said); code != misuse || line.Len() > 0 || said.Len() == 0 {
