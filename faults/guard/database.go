@@ -1,17 +1,18 @@
 package guard
 
-import "github.com/orderlog/orderlog/faults/patch"
-
 // ofDatabase keep the log from those who are behind the program.
 var ofDatabase = []Guard{
 	{
 		Threat:  "The node's database role used to change or remove what happened, or to do more",
 		Without: "the bounds of what is granted",
-		Patches: []patch.Patch{
-			{File: "migrations/grant.go", Old: "\t\"events\":           \"SELECT, INSERT\",\n", New: "\t\"events\":           \"SELECT, INSERT, UPDATE, DELETE\",\n"},
-			{File: "migrations/grant.go", Old: "\tif len(more) > 0 {\n", New: "\tif false {\n"},
-		},
-		Tests: []string{"migrations.TestANodesRoleCanDoNoMoreThanItMust", "cmd/app.TestANodeRunsAsARoleThatOwnsNothing"},
+		Patches: in("migrations/grant.go", "\"SELECT, INSERT, UPDATE (hashes)\"", "\"SELECT, INSERT, UPDATE (hashes), DELETE\""),
+		Tests:   []string{"migrations.TestANodesRoleCanDoNoMoreThanItMust"},
+	},
+	{
+		Threat:  "The node's database role used to change or remove what happened, or to do more",
+		Without: "some of what a node needs, so that it would have to be the owner",
+		Patches: in("migrations/grant.go", "\"SELECT, INSERT, UPDATE, DELETE\"", "\"SELECT\""),
+		Tests:   []string{"cmd/app.TestANodeRunsAsARoleThatOwnsNothing"},
 	},
 	{
 		Threat:  "The node's database role used to change or remove what happened, or to do more",
@@ -63,8 +64,9 @@ var ofDatabase = []Guard{
 	},
 	{
 		Threat:  "A break-in that goes on from the program to the machine",
-		Without: "doing without a home",
-		Patches: in("internal/config/config.go", "\tr := reader{getenv: getenv}\n\tc := r.config()\n", "\tif _, err := os.UserHomeDir(); err != nil {\n\t\treturn Config{}, err\n\t}\n\tr := reader{getenv: getenv}\n\tc := r.config()\n"),
-		Tests:   []string{"cmd/app.TestTheStaticProgramRunsWithoutAHome"},
+		Without: "doing without a folder to write to",
+		Patches: in("internal/config/config.go", "	r := reader{getenv: getenv}\n	c := r.config()\n",
+			"	r := reader{getenv: getenv}\n	c := r.config()\n	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {\n		return c, err\n	}\n"),
+		Tests: []string{"cmd/app.TestTheStaticProgramRunsWithoutAHome"},
 	},
 }

@@ -22,13 +22,9 @@ var ofInput = []Guard{
 	},
 	{
 		Threat:  "Bodies that are deep, long or numerous",
-		Without: "all bounds of a body, and of a message",
-		Patches: []patch.Patch{
-			{File: "delivery/rest/form.go", Old: "const maxNesting = 32", New: "const maxNesting = 1 << 30"},
-			{File: "delivery/rest/call.go", Old: "\tmaxBodyBytes    = 64 << 10", New: "\tmaxBodyBytes    = 1 << 40"},
-			{File: "delivery/socket/read.go", Old: "c.in.limit = limit", New: "c.in.limit = limit << 20"},
-		},
-		Tests: []string{"cmd/app.TestBombsAreRefused"},
+		Without: "a refusal of what does not fit its schema that is none of the program's own faults",
+		Patches: in("delivery/rest/problem.go", "	case status >= 400 && status < 500:\n", "	case false:\n"),
+		Tests:   []string{"cmd/app.TestBombsAreRefused"},
 	},
 	{
 		Threat:  "Bodies that are deep, long or numerous",
