@@ -66,7 +66,20 @@ var ofInput = []Guard{
 		Threat:  "Names that mean something to a browser, a spreadsheet or a runtime",
 		Without: "the apostrophe before a formula",
 		Patches: in("replay/csv.go", "\t\trow[i] = harmless(cell)\n", "\t\trow[i] = cell\n"),
-		Tests:   []string{"cmd/app.TestOddNamesArePlainData", "replay.TestNoCellIsAFormulaAndNothingIsLost"},
+		Tests:   []string{"replay.TestNoCellIsAFormulaAndNothingIsLost"},
+	},
+	{
+		Threat:  "Names that mean something to a browser, a spreadsheet or a runtime",
+		Without: "names as they are, where < is changed for browsers that should not take it for more than text",
+		Patches: []patch.Patch{
+			{File: "delivery/rest/products.go", Old: "	\"context\"\n", New: "	\"context\"\n	\"html\"\n"},
+			{
+				File: "delivery/rest/products.go",
+				Old:  "			Name: in.Body.Name, Description: in.Body.Description, Price: in.Body.Price, Currency",
+				New:  "			Name: html.EscapeString(in.Body.Name), Description: in.Body.Description, Price: in.Body.Price, Currency",
+			},
+		},
+		Tests: []string{"cmd/app.TestOddNamesArePlainData"},
 	},
 	{
 		Threat:  "Requests that a proxy and the server cut in two ways",
@@ -84,9 +97,14 @@ var ofInput = []Guard{
 		Threat:  "Lines of the log made by what a client sent",
 		Without: "the quotes of slog",
 		Patches: []patch.Patch{
-			{File: "delivery/rest/chain.go", Old: "\t\"errors\"\n", New: "\t\"errors\"\n\t\"fmt\"\n"},
-			{File: "delivery/rest/chain.go", Old: "\t\"net/http\"\n", New: "\t\"net/http\"\n\t\"os\"\n"},
-			{File: "delivery/rest/chain.go", Old: "\t\ts.cfg.Logger.DebugContext(ctx, \"request\", \"method\"", New: "\t\t_, _ = fmt.Fprintf(os.Stderr, \"%s %s %v\\n\", r.Method, r.URL.Path, r.Header)\n\t\ts.cfg.Logger.DebugContext(ctx, \"request\", \"method\""},
+			{File: "internal/config/config.go", Old: "	\"fmt\"\n", New: "	\"bytes\"\n	\"fmt\"\n"},
+			{File: "internal/config/config.go", Old: "slog.NewTextHandler(w, options)", New: "slog.NewTextHandler(unquoted{w}, options)"},
+			{
+				File: "internal/config/config.go",
+				Old:  "// Secret is a key that",
+				New: "type unquoted struct{ io.Writer }\n\nfunc (u unquoted) Write(line []byte) (int, error) {\n" +
+					"	_, err := u.Writer.Write(bytes.ReplaceAll(line, []byte(`\\x1b`), []byte(\"\\x1b\")))\n	return len(line), err\n}\n\n// Secret is a key that",
+			},
 		},
 		Tests: []string{"cmd/app.TestNoSecretIsShown"},
 	},
