@@ -22,7 +22,7 @@ func (o options) runGuards(ctx context.Context, stdout, stderr io.Writer) int {
 	}
 	unnoticed, err := takeOut(ctx, guards, stdout, stderr)
 	if err != nil {
-		fmt.Fprintln(stderr, "faults: the guards could not be judged:", err)
+		fmt.Fprintln(stderr, "faults: not all guards could be judged:", err)
 		return broken
 	}
 	threats := map[string]bool{}
@@ -36,7 +36,8 @@ func (o options) runGuards(ctx context.Context, stdout, stderr io.Writer) int {
 	return sound
 }
 
-// takeOut returns how many of the guards may be missing without a test that fails.
+// takeOut returns how many of the guards may be missing without a test that fails. One that can't be judged does not
+// keep it from the others.
 func takeOut(ctx context.Context, guards []guard.Guard, stdout, stderr io.Writer) (unnoticed int, err error) {
 	dir, err := os.MkdirTemp("", "orderlog-guards-")
 	if err != nil {
@@ -54,9 +55,13 @@ func takeOut(ctx context.Context, guards []guard.Guard, stdout, stderr io.Writer
 	fmt.Fprintln(stdout, "| Threat | Without | Fails | Run |\n|---|---|---|---:|")
 	for _, g := range guards {
 		began := time.Now()
-		passed, err := program.Unnoticed(ctx, g)
-		if err != nil {
-			return 0, fmt.Errorf("%s: without %s: %w", g.Threat, g.Without, err)
+		passed, failed := program.Unnoticed(ctx, g)
+		if failed != nil {
+			err = errors.Join(err, fmt.Errorf("%s: without %s: %w", g.Threat, g.Without, failed))
+			if ctx.Err() != nil {
+				return unnoticed, err
+			}
+			continue
 		}
 		fails := "`" + strings.Join(g.Tests, "` `") + "`"
 		if len(passed) > 0 {
@@ -65,5 +70,5 @@ func takeOut(ctx context.Context, guards []guard.Guard, stdout, stderr io.Writer
 		}
 		fmt.Fprintf(stdout, "| %s | %s | %s | %.0f s |\n", g.Threat, g.Without, fails, time.Since(began).Seconds())
 	}
-	return unnoticed, nil
+	return unnoticed, err
 }
