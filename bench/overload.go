@@ -92,23 +92,29 @@ func (n *overloaded) capacity(ctx context.Context, out io.Writer) (float64, erro
 	}
 }
 
-// recovery says how long after an overload the answers are as fast as before, or twice that, for a second.
+// recovery says how long after an overload there is a second in which nothing is refused and the p99 is at most twice what
+// it was before, or 20 ms. Where there is none it says what the last second was like.
 func (n *overloaded) recovery(ctx context.Context, rate float64, normal time.Duration) (string, error) {
-	const window, good = 250 * time.Millisecond, 4
-	began, calm := time.Now(), 0
-	for time.Since(began) < overloadRecovery {
+	const window, windows = 250 * time.Millisecond, 4
+	began, bound := time.Now(), max(2*normal, 20*time.Millisecond)
+	var last []*offered
+	for {
 		o, err := n.offer(ctx, rate, window)
 		if err != nil {
 			return "", err
 		}
-		if calm++; len(o.refusals) > 0 || o.failed > 0 || percentile(o.took, .99) > max(2*normal, 20*time.Millisecond) {
-			calm = 0
-		}
-		if calm == good {
-			return rounded(max(time.Since(began)-good*window, 0)), nil
+		last = append(last, o)
+		last = last[max(len(last)-windows, 0):]
+		second := together(last)
+		elapsed, slow := time.Since(began), percentile(second.took, .99)
+		switch {
+		case len(last) == windows && len(second.refusals) == 0 && second.failed == 0 && slow <= bound:
+			return rounded(max(elapsed-windows*window, 0)), nil
+		case elapsed >= overloadRecovery:
+			return fmt.Sprintf("not within %s: %d refused, %d failed, p99 %s, calm is %s", overloadRecovery,
+				len(second.refusals), second.failed, rounded(slow), rounded(bound)), nil
 		}
 	}
-	return "over " + overloadRecovery.String(), nil
 }
 
 func rounded(d time.Duration) string {

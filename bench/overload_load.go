@@ -31,6 +31,17 @@ type offered struct {
 
 func (o *offered) perSecond(n int) float64 { return float64(n) / o.elapsed.Seconds() }
 
+// together is what became of the requests of several whiles.
+func together(whiles []*offered) *offered {
+	all := &offered{}
+	for _, o := range whiles {
+		all.took, all.refusals, all.failed = append(all.took, o.took...), append(all.refusals, o.refusals...), all.failed+o.failed
+	}
+	slices.Sort(all.took)
+	slices.Sort(all.refusals)
+	return all
+}
+
 // limited says where it was not the node that kept requests waiting.
 func (o *offered) limited() string {
 	if percentile(o.late, .99) < 50*time.Millisecond {
