@@ -27,10 +27,11 @@ var errFault = errors.New("the database is away")
 
 // memory is Rooms without a database.
 type memory struct {
-	mu    sync.Mutex
-	rooms map[owner]map[string]note
-	calls int
-	fault func(call string) error // nil: none
+	mu      sync.Mutex
+	rooms   map[owner]map[string]note
+	recalls int64
+	calls   int
+	fault   func(call string) error // nil: none
 }
 
 // owner is whose rooms they are.
@@ -118,10 +119,11 @@ func (m *memory) Recall(_ context.Context, recovery uuid.UUID, user string, hear
 	got.From = map[string]int64{}
 	return got, m.change("recall", Holder{Recovery: recovery, User: user}, func(rooms map[string]note) {
 		maps.DeleteFunc(rooms, func(_ string, n note) bool { return n.taken && n.seq < heard })
+		m.recalls++
+		got.Generation = m.recalls
 		for room, n := range rooms {
-			n.generation++
+			n.generation = got.Generation
 			rooms[room] = n
-			got.Generation = max(got.Generation, n.generation)
 			if n.taken {
 				got.Taken = append(got.Taken, room)
 			} else {

@@ -37,9 +37,9 @@ type Rooms interface {
 type Holder struct {
 	Recovery uuid.UUID // that its pid names, as do those of the connections before it
 	User     string
-	// Generation is how often the rooms were recalled, by this connection last. What a client asked for on a connection may
-	// reach a node when the client is back already and is in the room again, and would be out of it without being told: so
-	// Forget and Take do nothing when the room was recalled since.
+	// Generation rises from a connection to the one that recalls its rooms; 0: this one recalled none. What a client asked for
+	// on a connection may reach a node when the client is back already and is in the room again, and would be out of it without
+	// being told: so Forget and Take do nothing when the room was recalled or remembered by a later connection.
 	Generation int64
 }
 
@@ -68,16 +68,25 @@ WHERE known.generation <= excluded.generation`
 
 	sqlForget = `DELETE FROM recovery_rooms WHERE session = $1 AND user_id = $2 AND generation <= $3 AND room = $4`
 
+	// A transaction's number makes the generation, which a connection without rooms has to have as well: it may join some that
+	// are asked to be left on the one before. After a dump is restored in another cluster these numbers may be lower than what
+	// was noted: a room's generation never falls.
+	//
 	// used_at has an index, so it is written only now and then: most connections that come back have done so often.
 	sqlRecall = `
 WITH heard AS (
     DELETE FROM recovery_rooms WHERE session = $1 AND user_id = $2 AND from_seq BETWEEN -$4::bigint AND -1
+), holder AS (
+    SELECT pg_current_xact_id()::text::bigint AS generation
+), recalled AS (
+    UPDATE recovery_rooms AS known
+    SET generation = greatest(known.generation, holder.generation),
+        used_at = CASE WHEN used_at < clock_timestamp() - $3::interval THEN clock_timestamp() ELSE used_at END
+    FROM holder
+    WHERE session = $1 AND user_id = $2 AND from_seq NOT BETWEEN -$4::bigint AND -1
+    RETURNING room, from_seq, known.generation
 )
-UPDATE recovery_rooms
-SET generation = generation + 1,
-    used_at = CASE WHEN used_at < clock_timestamp() - $3::interval THEN clock_timestamp() ELSE used_at END
-WHERE session = $1 AND user_id = $2 AND from_seq NOT BETWEEN -$4::bigint AND -1
-RETURNING room, from_seq, generation`
+SELECT room, from_seq, greatest(holder.generation, recalled.generation) FROM holder LEFT JOIN recalled ON true`
 
 	sqlKeep = `
 UPDATE recovery_rooms SET used_at = clock_timestamp()
@@ -152,13 +161,16 @@ func (r *RoomLog) Recall(ctx context.Context, recovery uuid.UUID, user string, h
 		return Recalled{}, fmt.Errorf("recall the rooms of a connection: %w", err)
 	}
 	recalled := Recalled{From: map[string]int64{}}
-	var room string
-	var from, generation int64
+	var room *string // nil: it has none
+	var from *int64
+	var generation int64
 	if _, err := pgx.ForEachRow(rows, []any{&room, &from, &generation}, func() error {
-		if from < 0 {
-			recalled.Taken = append(recalled.Taken, room)
-		} else {
-			recalled.From[room] = from
+		switch {
+		case room == nil:
+		case *from < 0:
+			recalled.Taken = append(recalled.Taken, *room)
+		default:
+			recalled.From[*room] = *from
 		}
 		recalled.Generation = max(recalled.Generation, generation)
 		return nil

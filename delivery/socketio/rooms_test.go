@@ -36,12 +36,14 @@ func TestEachStatementIsValid(t *testing.T) {
 	}
 }
 
-func expectRooms(t *testing.T, r Rooms, recovery uuid.UUID, user string, want map[string]int64) {
+// expectRooms has a connection come back, and returns it.
+func expectRooms(t *testing.T, r Rooms, recovery uuid.UUID, user string, want map[string]int64) Holder {
 	t.Helper()
 	got, err := r.Recall(t.Context(), recovery, user, 0)
 	if err != nil || !maps.Equal(got.From, want) || len(got.Taken) > 0 {
 		t.Errorf("%s is in %+v, %v; want %v", user, got, err, want)
 	}
+	return Holder{recovery, user, got.Generation}
 }
 
 func must(t *testing.T, err error) {
@@ -58,13 +60,13 @@ func TestRoomsAreRememberedForTheUserUntilTheyAreForgotten(t *testing.T) {
 	must(t, r.Remember(t.Context(), Holder{Recovery: a, User: "ann"}, "order:1", 5))
 	must(t, r.Remember(t.Context(), Holder{Recovery: a, User: "ann"}, "order:2", 6))
 	must(t, r.Remember(t.Context(), Holder{Recovery: b, User: "ann"}, "order:1", 7))
-	expectRooms(t, r, a, "ann", map[string]int64{"order:1": 5, "order:2": 6})
+	back := expectRooms(t, r, a, "ann", map[string]int64{"order:1": 5, "order:2": 6})
 	expectRooms(t, r, a, "bob", map[string]int64{})
 	expectRooms(t, r, uuid.New(), "ann", map[string]int64{})
 
 	must(t, r.Remember(t.Context(), Holder{Recovery: a, User: "ann"}, "order:1", 9))
-	must(t, r.Forget(t.Context(), Holder{a, "ann", 1}, "order:2"))
-	must(t, r.Forget(t.Context(), Holder{a, "ann", 1}, "order:2"))
+	must(t, r.Forget(t.Context(), back, "order:2"))
+	must(t, r.Forget(t.Context(), back, "order:2"))
 	expectRooms(t, r, a, "ann", map[string]int64{"order:1": 9})
 	expectRooms(t, r, b, "ann", map[string]int64{"order:1": 7})
 }
@@ -128,6 +130,20 @@ func TestWhatAnEarlierConnectionLosesIsKept(t *testing.T) {
 	if back, err = r.Recall(t.Context(), first.Recovery, first.User, 9); err != nil || len(back.From) > 0 || !slices.Equal(back.Taken, []string{"order:2"}) {
 		t.Errorf("it is in %+v, %v", back, err)
 	}
+}
+
+// A client joined a room and left it on a connection that it has given up since, which nobody had noted when it came back.
+func TestWhatIsJoinedAfterNothingWasRecalledIsKept(t *testing.T) {
+	t.Parallel()
+	r, _ := roomLog(t)
+	first := Holder{Recovery: uuid.New(), User: "ann"}
+	second := expectRooms(t, r, first.Recovery, first.User, map[string]int64{})
+	must(t, r.Remember(t.Context(), second, "order:1", 8))
+	must(t, r.Remember(t.Context(), first, "order:1", 6))
+	must(t, r.Forget(t.Context(), first, "order:1"))
+	must(t, r.Take(t.Context(), first, "order:1", 7))
+	expectRooms(t, r, first.Recovery, "ann", map[string]int64{"order:1": 6})
+	expectRooms(t, r, first.Recovery, "bob", map[string]int64{})
 }
 
 // Who stays connected keeps its rooms, and who does not is not taken for somebody who does.
